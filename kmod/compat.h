@@ -13,11 +13,11 @@
 
 /* The largest order that the buddy allocator serves. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 8, 0)
-#define compat_max_order	MAX_PAGE_ORDER
+#define compat_max_order MAX_PAGE_ORDER
 #elif LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
-#define compat_max_order	MAX_ORDER
+#define compat_max_order MAX_ORDER
 #else
-#define compat_max_order	(MAX_ORDER - 1)
+#define compat_max_order (MAX_ORDER - 1)
 #endif
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
@@ -29,8 +29,7 @@ static inline void vm_flags_set(struct vm_area_struct *vma, vm_flags_t flags)
 
 /* The arguments of vm_operations_struct.get_policy. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
-#define COMPAT_GET_POLICY_ARGS \
-	struct vm_area_struct *vma, unsigned long addr, pgoff_t *ilx
+#define COMPAT_GET_POLICY_ARGS struct vm_area_struct *vma, unsigned long addr, pgoff_t *ilx
 #else
 #define COMPAT_GET_POLICY_ARGS struct vm_area_struct *vma, unsigned long addr
 #endif
@@ -41,13 +40,13 @@ static inline void vm_flags_set(struct vm_area_struct *vma, vm_flags_t flags)
  * alloc_contig_range() leaves as the last owner had it, lies inside the file.
  */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0)
-#define compat_has_folios	true
+#define compat_has_folios true
 static inline void compat_set_folio_index(struct page *head, pgoff_t index)
 {
 	page_folio(head)->index = index;
 }
 #else
-#define compat_has_folios	false
+#define compat_has_folios false
 static inline void compat_set_folio_index(struct page *head, pgoff_t index)
 {
 }

@@ -4,6 +4,7 @@
  * it does for a program.
  */
 #include <linux/capability.h>
+#include <linux/log2.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/uaccess.h>
@@ -14,8 +15,9 @@
 
 static bool phys_for_all;
 module_param(phys_for_all, bool, 0644);
-MODULE_PARM_DESC(phys_for_all,
-		 "Tell physical addresses to everyone who can open the device node, not only to CAP_SYS_RAWIO");
+MODULE_PARM_DESC(
+	phys_for_all,
+	"Tell physical addresses to everyone who can open the device node, not only to CAP_SYS_RAWIO");
 
 static int device_open(struct inode *inode, struct file *file)
 {
@@ -31,8 +33,9 @@ static int device_release(struct inode *inode, struct file *file)
 static int device_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	if (!(vma->vm_flags & VM_SHARED)) {
-		pr_warn_once("map_contig: %s: mmap with MAP_PRIVATE is refused, use MAP_SHARED: a private mapping would leave contiguous memory at its first write\n",
-			     current->comm);
+		pr_warn_once(
+			"map_contig: %s: mmap with MAP_PRIVATE is refused, use MAP_SHARED: a private mapping would leave contiguous memory at its first write\n",
+			current->comm);
 		return -EINVAL;
 	}
 	if (vma->vm_pgoff)
@@ -45,7 +48,7 @@ static long device_query(struct map_contig_query *query)
 	struct mm_struct *mm = current->mm;
 	struct vm_area_struct *vma;
 	struct region *region;
-	unsigned long index;
+	unsigned long index, chunk;
 	long err = -ENXIO;
 
 	if (query->flags)
@@ -62,11 +65,11 @@ static long device_query(struct map_contig_query *query)
 		goto unlock;
 
 	index = vma->vm_pgoff + ((query->addr - vma->vm_start) >> PAGE_SHIFT);
+	chunk = run_chunk(&region->run, index);
 	query->phys = PFN_PHYS(region->run.pfn + index) + offset_in_page(query->addr);
 	query->length = vma->vm_end - query->addr;
 	query->node = pfn_to_nid(region->run.pfn + index);
-	query->folio_shift = PAGE_SHIFT + (run_chunk_pages(&region->run,
-			run_chunk(&region->run, index)) > 1 ? FOLIO_ORDER : 0);
+	query->folio_shift = PAGE_SHIFT + ilog2(run_chunk_pages(&region->run, chunk));
 	err = 0;
 unlock:
 	mmap_read_unlock(mm);

@@ -19,7 +19,7 @@
 
 #include "map_contig.h"
 
-#define MAP_CONTIG_FS_MAGIC	0x436f6e74 /* "Cont" */
+#define MAP_CONTIG_FS_MAGIC 0x436f6e74 /* "Cont" */
 
 static struct vfsmount *fs_mount;
 static int fs_mount_count;

@@ -30,8 +30,8 @@
 #include <linux/sched.h>
 #include <linux/uidgid.h>
 
-#define FOLIO_ORDER	(PMD_SHIFT - PAGE_SHIFT)
-#define FOLIO_PAGES	(1UL << FOLIO_ORDER)
+#define FOLIO_ORDER (PMD_SHIFT - PAGE_SHIFT)
+#define FOLIO_PAGES (1UL << FOLIO_ORDER)
 
 /* --- account.c --- */
 
@@ -67,14 +67,13 @@ static inline unsigned long run_chunk(const struct run *run, unsigned long index
 {
 	unsigned long in_folios = run->nfolios * FOLIO_PAGES;
 
-	return index < in_folios ? index / FOLIO_PAGES :
-				   run->nfolios + index - in_folios;
+	return index < in_folios ? index / FOLIO_PAGES : run->nfolios + index - in_folios;
 }
 
 static inline unsigned long run_chunk_first(const struct run *run, unsigned long chunk)
 {
 	return chunk < run->nfolios ? chunk * FOLIO_PAGES :
-			chunk - run->nfolios + run->nfolios * FOLIO_PAGES;
+				      chunk - run->nfolios + run->nfolios * FOLIO_PAGES;
 }
 
 static inline unsigned long run_chunk_pages(const struct run *run, unsigned long chunk)
@@ -127,8 +126,8 @@ struct region {
 
 struct region *region_create(unsigned long npages, struct file **file);
 void region_map_get(struct region *region);
-void region_map_put(struct region *region, struct vm_area_struct *vma,
-		    unsigned long first, unsigned long npages);
+void region_map_put(struct region *region, struct vm_area_struct *vma, unsigned long first,
+		    unsigned long npages);
 void region_put(struct region *region);
 void region_retry_orphans(struct region *region, bool let_go);
 

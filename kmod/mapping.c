@@ -113,8 +113,8 @@ static int mapping_populate(struct vm_area_struct *vma, struct region *region)
 	int err;
 
 	for (chunk = 0; chunk < nchunks; chunk++) {
-		unsigned long addr = vma->vm_start +
-				     run_chunk_first(&region->run, chunk) * PAGE_SIZE;
+		unsigned long addr =
+			vma->vm_start + run_chunk_first(&region->run, chunk) * PAGE_SIZE;
 
 		if (fatal_signal_pending(current))
 			return -EINTR;

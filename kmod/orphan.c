@@ -13,7 +13,7 @@
 
 #include "map_contig.h"
 
-#define ORPHAN_PERIOD	(HZ / 10)
+#define ORPHAN_PERIOD (HZ / 10)
 
 static LIST_HEAD(orphans);
 static DEFINE_MUTEX(orphans_lock);

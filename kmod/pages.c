@@ -25,7 +25,7 @@
 #include "map_contig.h"
 
 /* The largest compound page that the scan may meet: 1 GiB of hugetlb. */
-#define SCAN_MAX_ORDER	(PUD_SHIFT - PAGE_SHIFT)
+#define SCAN_MAX_ORDER (PUD_SHIFT - PAGE_SHIFT)
 
 static const gfp_t buddy_gfp = GFP_USER | __GFP_ZERO | __GFP_NOWARN | __GFP_NORETRY;
 static const gfp_t contig_gfp = GFP_USER | __GFP_NOWARN | __GFP_RETRY_MAYFAIL;
@@ -106,7 +106,7 @@ static unsigned long frame_scan(struct zone *zone, unsigned long pfn, bool *bloc
 	if (PageHuge(head))
 		return left;
 	if (!page_ref_count(head))
-		*blocks = false;	/* on its way to or from the free lists */
+		*blocks = false; /* on its way to or from the free lists */
 	else if (PageLRU(head) || __PageMovable(head))
 		*blocks = page_ref_count(head) >= GUP_PIN_COUNTING_BIAS;
 	return left;

@@ -29,9 +29,8 @@ static unsigned long vma_last_index(struct vm_area_struct *vma)
 }
 
 /* The kernel's own iterators over i_mmap are not exported; these only read. */
-INTERVAL_TREE_DEFINE(struct vm_area_struct, shared.rb, unsigned long,
-		     shared.rb_subtree_last, vma_first_index, vma_last_index,
-		     static inline __maybe_unused, i_mmap);
+INTERVAL_TREE_DEFINE(struct vm_area_struct, shared.rb, unsigned long, shared.rb_subtree_last,
+		     vma_first_index, vma_last_index, static inline __maybe_unused, i_mmap);
 
 static bool region_is_mapped(struct region *region, struct vm_area_struct *except,
 			     unsigned long first, unsigned long last)
@@ -203,8 +202,8 @@ void region_map_get(struct region *region)
  * @first: first page of the region that it maps
  * @npages: how many
  */
-void region_map_put(struct region *region, struct vm_area_struct *vma,
-		    unsigned long first, unsigned long npages)
+void region_map_put(struct region *region, struct vm_area_struct *vma, unsigned long first,
+		    unsigned long npages)
 {
 	region_release(region, vma, first, npages);
 	if (refcount_dec_and_test(&region->maps)) {

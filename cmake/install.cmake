@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Install rules, the CMake package vdma, and vdma.pc.
+
+include(CMakePackageConfigHelpers)
+set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/vdma)
+
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
+	FILES_MATCHING PATTERN "*.h")
+install(TARGETS vdma vdma_static EXPORT vdma
+	LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
+	ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(EXPORT vdma NAMESPACE vdma:: FILE vdma-targets.cmake DESTINATION ${package_dir})
+
+configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/vdma-config.cmake.in
+	${CMAKE_CURRENT_BINARY_DIR}/vdma-config.cmake INSTALL_DESTINATION ${package_dir})
+write_basic_package_version_file(${CMAKE_CURRENT_BINARY_DIR}/vdma-config-version.cmake
+	COMPATIBILITY SameMinorVersion)
+install(FILES
+	${CMAKE_CURRENT_BINARY_DIR}/vdma-config.cmake
+	${CMAKE_CURRENT_BINARY_DIR}/vdma-config-version.cmake
+	DESTINATION ${package_dir})
+
+# Relative to the .pc file, so that an installed tree can be moved.
+file(RELATIVE_PATH up /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)
+string(REGEX REPLACE "/$" "" PC_UP "${up}")
+configure_file(${PROJECT_SOURCE_DIR}/cmake/vdma.pc.in ${CMAKE_CURRENT_BINARY_DIR}/vdma.pc @ONLY)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/vdma.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "arena.h"
+
+#include <stdlib.h>
+
+#include "explain.h"
+#include "ioas.h"
+#include "opts.h"
+#include "reserve.h"
+
+#define GIB (UINT64_C(1) << 30)
+#define DEFAULT_WINDOW (256 * GIB)
+#define MAX_WINDOW (UINT64_C(1) << 46)
+
+/* Until a device is attached: what any IOMMU reaches, but the MSI range of x86. */
+static const struct vdma_range assumed[] = {
+	{ 0, 0xfedfffff },
+	{ 0xfef00000, (UINT64_C(1) << 39) - 1 },
+};
+
+static int too_far(const struct vdma_arena *arena, const struct vdma_range *r)
+{
+	return vdma_fail(VDMA_CAUSE_UNREACHABLE, &(struct vdma_facts){ .need = r->last },
+			 "The region of %s at IOVA 0x%llx (virtual address 0x%llx) lies where the "
+			 "IOMMU of this device cannot reach. Open the device before the region is "
+			 "created, or destroy the region first.",
+			 vdma_bytes(r->last - r->first + 1).s, (unsigned long long)r->first,
+			 (unsigned long long)(r->first + arena->window.delta));
+}
+
+int vdma_arena_set_usable(struct vdma_arena *arena, const struct vdma_ioas *with,
+			  const struct vdma_range *ranges, size_t n)
+{
+	/* The first page stays out: a device address of 0 is too often "none". */
+	const struct vdma_range whole = { 4096, arena->window.len - 1 };
+	size_t room = 1 + sizeof(assumed) / sizeof(assumed[0]), count = 1, i;
+	const struct vdma_range *outside;
+	struct vdma_range *now, *next;
+	bool assume = true;
+	int err = 0;
+
+	for (i = 0; i < VDMA_ARENA_MAX_IOAS; i++)
+		if (arena->ioas[i])
+			room += arena->ioas[i] == with ? n : arena->ioas[i]->nranges;
+	now = calloc(2 * room, sizeof(*now));
+	if (!now)
+		return vdma_fail_malloc(2 * room * sizeof(*now));
+	next = now + room;
+
+	now[0] = whole;
+	for (i = 0; i < VDMA_ARENA_MAX_IOAS; i++) {
+		const struct vdma_ioas *ioas = arena->ioas[i];
+		struct vdma_range *swap = now;
+
+		if (!ioas || !(ioas == with ? n : ioas->nranges))
+			continue;
+		count = vdma_iova_intersect(now, count, ioas == with ? ranges : ioas->ranges,
+					    ioas == with ? n : ioas->nranges, next);
+		now = next;
+		next = swap;
+		assume = false;
+	}
+	if (assume) {
+		count = vdma_iova_intersect(&whole, 1, assumed,
+					    sizeof(assumed) / sizeof(assumed[0]), now);
+	} else if (with && n) {
+		outside = vdma_iova_outside(&arena->space, now, count);
+		if (outside)
+			err = too_far(arena, outside);
+	}
+	if (!err && vdma_iova_set_usable(&arena->space, now, count))
+		err = vdma_fail_malloc(count * sizeof(*now));
+	if (!err)
+		arena->assumed = assume;
+	free(now < next ? now : next);
+	return err;
+}
+
+/* Lays the window; a default one may shrink to what the system allows. */
+static int reserve(size_t wanted, struct vdma_window *window)
+{
+	size_t len = wanted ? wanted : DEFAULT_WINDOW;
+	int err;
+
+	for (;;) {
+		err = vdma_reserve_create(len, GIB, &window->va);
+		if (!err || wanted || len == GIB)
+			break;
+		len /= 2;
+	}
+	if (err)
+		return vdma_fail(
+			VDMA_CAUSE_RESERVE, &(struct vdma_facts){ .sys_errno = -err, .need = len },
+			"%s of address space cannot be reserved: %s. Ask for a smaller window, "
+			"raise RLIMIT_AS (ulimit -v), or do not use mlockall(MCL_FUTURE).",
+			vdma_bytes(len).s, vdma_error_words(err).s);
+	window->len = len;
+	window->delta = window->va;
+	return 0;
+}
+
+int vdma_arena_create(const struct vdma_arena_opts *opts, struct vdma_arena **out)
+{
+	struct vdma_arena_opts o;
+	struct vdma_arena *arena;
+	int err;
+
+	if (!out)
+		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "The result argument is NULL.");
+	err = vdma_opts_get(&o, sizeof(o), opts, sizeof(o));
+	if (err)
+		return err;
+	if (o.window % GIB || o.window > MAX_WINDOW)
+		return vdma_fail(
+			VDMA_CAUSE_ARGUMENT,
+			&(struct vdma_facts){ .need = o.window, .limit = MAX_WINDOW },
+			"A window of 0x%llx bytes is not possible: it is a multiple of 1 GiB, "
+			"at most 64 TiB, or 0 for the default.",
+			(unsigned long long)o.window);
+
+	arena = calloc(1, sizeof(*arena));
+	if (!arena)
+		return vdma_fail_malloc(sizeof(*arena));
+	arena->wanted = o.window ? o.window : DEFAULT_WINDOW;
+	err = reserve(o.window, &arena->window);
+	if (err)
+		goto free_arena;
+	err = vdma_arena_set_usable(arena, NULL, NULL, 0);
+	if (err)
+		goto unreserve;
+	LIST_INIT(&arena->regions);
+	pthread_mutex_init(&arena->lock, NULL);
+	*out = arena;
+	return 0;
+unreserve:
+	vdma_reserve_destroy(arena->window.va, arena->window.len);
+free_arena:
+	free(arena);
+	return err;
+}
+
+int vdma_arena_destroy(struct vdma_arena *arena)
+{
+	if (!arena)
+		return 0;
+	if (arena->nregions || arena->nioas)
+		return vdma_fail(VDMA_CAUSE_CHILDREN,
+				 &(struct vdma_facts){ .used = arena->nregions + arena->nioas },
+				 "The arena still has %llu regions and %u address spaces. Destroy "
+				 "them first.",
+				 (unsigned long long)arena->nregions, arena->nioas);
+	vdma_reserve_destroy(arena->window.va, arena->window.len);
+	vdma_iova_fini(&arena->space);
+	pthread_mutex_destroy(&arena->lock);
+	free(arena);
+	return 0;
+}
+
+int vdma_arena_query(struct vdma_arena *arena, struct vdma_arena_info *info)
+{
+	struct vdma_arena_info now = { .size = 0 };
+	int err;
+
+	if (!arena)
+		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "The arena is NULL.");
+	err = vdma_info_check(info, sizeof(now));
+	if (err)
+		return err;
+	now.window = arena->window.len;
+	now.window_wanted = arena->wanted;
+	pthread_mutex_lock(&arena->lock);
+	now.regions = arena->nregions;
+	now.bytes = arena->bytes;
+	now.ioas = arena->nioas;
+	now.usable = vdma_iova_usable(&arena->space);
+	now.assumed = arena->assumed;
+	pthread_mutex_unlock(&arena->lock);
+	vdma_info_put(info, &now, sizeof(now));
+	return 0;
+}
+
+int vdma_arena_ranges(struct vdma_arena *arena, struct vdma_range *ranges, size_t *count)
+{
+	size_t i;
+
+	if (!arena || !count || (*count && !ranges))
+		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "An argument is NULL.");
+	pthread_mutex_lock(&arena->lock);
+	for (i = 0; i < arena->space.nusable && i < *count; i++)
+		ranges[i] = arena->space.usable[i];
+	*count = arena->space.nusable;
+	pthread_mutex_unlock(&arena->lock);
+	return 0;
+}

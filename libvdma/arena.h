@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What an arena is made of; shared by arena, region and ioas.
+ */
+#ifndef VDMA_INTERNAL_ARENA_H
+#define VDMA_INTERNAL_ARENA_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <sys/queue.h>
+#include <vdma/arena.h>
+
+#include "iova.h"
+
+#define VDMA_ARENA_MAX_IOAS 64
+
+struct vdma_region;
+struct vdma_ioas;
+
+struct vdma_arena {
+	struct vdma_window window; /* first: the public inline functions read it */
+	uint64_t wanted;
+
+	pthread_mutex_t lock; /* guards what follows, regions and ioas included */
+	struct vdma_iova_space space;
+	LIST_HEAD(, vdma_region) regions;
+	uint64_t nregions;
+	uint64_t bytes;
+	struct vdma_ioas *ioas[VDMA_ARENA_MAX_IOAS];
+	unsigned int nioas;
+	bool assumed;
+};
+
+/*
+ * Takes the usable ranges from the attached address spaces. If @with is given,
+ * its @ranges are taken for it; a region outside them fails the call, which is
+ * explained, and nothing has changed.
+ */
+int vdma_arena_set_usable(struct vdma_arena *arena, const struct vdma_ioas *with,
+			  const struct vdma_range *ranges, size_t n);
+
+#endif

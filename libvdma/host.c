@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "host.h"
+
+#include <errno.h>
+#include <linux/capability.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sys.h"
+
+#define PCI_DEVICES "/sys/bus/pci/devices"
+#define IOMMU_GROUPS "/sys/kernel/iommu_groups"
+
+static bool hex_field(const char **text, unsigned int digits, char end, unsigned int *value)
+{
+	*value = 0;
+	for (; digits; digits--, (*text)++) {
+		static const char hex[] = "0123456789abcdef";
+		const char *c = **text ? strchr(hex, **text | ((**text & 0x40) >> 1)) : NULL;
+
+		if (!c)
+			return false;
+		*value = *value * 16 + (unsigned int)(c - hex);
+	}
+	if (**text != end)
+		return false;
+	*text += end != '\0';
+	return true;
+}
+
+int vdma_bdf_parse(const char *text, struct vdma_bdf *bdf)
+{
+	const char *p = text;
+	struct vdma_bdf b = { .domain = 0 };
+
+	if (!text)
+		return -EINVAL;
+	if (!hex_field(&p, 4, ':', &b.domain)) {
+		p = text;
+		b.domain = 0;
+	}
+	if (!hex_field(&p, 2, ':', &b.bus) || !hex_field(&p, 2, '.', &b.dev) ||
+	    !hex_field(&p, 1, '\0', &b.func) || b.dev > 31 || b.func > 7)
+		return -EINVAL;
+	snprintf(b.s, sizeof(b.s), "%04x:%02x:%02x.%x", b.domain & 0xffff, b.bus & 0xff,
+		 b.dev & 0x1f, b.func & 7);
+	*bdf = b;
+	return 0;
+}
+
+bool vdma_host_has_device(const char *bdf)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), PCI_DEVICES "/%s", bdf);
+	return !vdma_sys_exists(path);
+}
+
+/* Last part of what a link says, "" if there is no link. */
+static void link_name(const char *path, char *buf, size_t size)
+{
+	char target[256], *slash;
+
+	if (vdma_sys_readlink(path, target, sizeof(target)))
+		target[0] = '\0';
+	slash = strrchr(target, '/');
+	snprintf(buf, size, "%s", slash ? slash + 1 : target);
+}
+
+void vdma_host_driver(const char *bdf, char *buf, size_t size)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), PCI_DEVICES "/%s/driver", bdf);
+	link_name(path, buf, size);
+}
+
+bool vdma_host_is_vfio_driver(const char *driver)
+{
+	/* vfio-pci, mlx5_vfio_pci, hisi_acc_vfio_pci, ... */
+	return strstr(driver, "vfio");
+}
+
+int vdma_host_group(const char *bdf)
+{
+	char path[64], name[32], *end;
+	long group;
+
+	snprintf(path, sizeof(path), PCI_DEVICES "/%s/iommu_group", bdf);
+	link_name(path, name, sizeof(name));
+	group = strtol(name, &end, 10);
+	return *name && !*end && group >= 0 ? (int)group : -ENOENT;
+}
+
+static int any_entry(const char *name, void *ctx)
+{
+	(void)name;
+	(void)ctx;
+	return 1;
+}
+
+bool vdma_host_has_iommu(void)
+{
+	return vdma_sys_list(IOMMU_GROUPS, any_entry, NULL) == 1;
+}
+
+struct group_text {
+	const char *bdf;
+	bool offending;
+	char *buf;
+	size_t size;
+	size_t used;
+};
+
+static int add_group_device(const char *name, void *ctx)
+{
+	struct group_text *t = ctx;
+	char driver[64];
+	int n;
+
+	if (!strcmp(name, t->bdf))
+		return 0;
+	vdma_host_driver(name, driver, sizeof(driver));
+	/* Drivers that do no DMA of their own (driver_managed_dma in the kernel). */
+	if (t->offending && (!*driver || vdma_host_is_vfio_driver(driver) ||
+			     !strcmp(driver, "pci-stub") || !strcmp(driver, "pcieport")))
+		return 0;
+	n = snprintf(t->buf + t->used, t->size - t->used, "\n  %s, driver %s", name,
+		     *driver ? driver : "none");
+	if (n < 0 || (size_t)n >= t->size - t->used)
+		return 1;
+	t->used += (size_t)n;
+	return 0;
+}
+
+void vdma_host_group_text(int group, const char *bdf, bool offending, char *buf, size_t size)
+{
+	struct group_text t = { .bdf = bdf, .offending = offending, .buf = buf, .size = size };
+	char path[64];
+
+	*buf = '\0';
+	snprintf(path, sizeof(path), IOMMU_GROUPS "/%d/devices", group);
+	vdma_sys_list(path, add_group_device, &t);
+}
+
+struct holder {
+	const char *path;
+	char dir[64];
+	pid_t pid;
+};
+
+static int holder_fd(const char *name, void *ctx)
+{
+	struct holder *h = ctx;
+	char path[128], target[256];
+
+	snprintf(path, sizeof(path), "%s/%.32s", h->dir, name);
+	return !vdma_sys_readlink(path, target, sizeof(target)) && !strcmp(target, h->path);
+}
+
+static int holder_pid(const char *name, void *ctx)
+{
+	struct holder *h = ctx;
+	char *end;
+	long pid = strtol(name, &end, 10);
+
+	if (*end || pid <= 0)
+		return 0;
+	snprintf(h->dir, sizeof(h->dir), "/proc/%ld/fd", pid);
+	if (vdma_sys_list(h->dir, holder_fd, h) != 1)
+		return 0;
+	h->pid = (pid_t)pid;
+	return 1;
+}
+
+int vdma_host_holder(const char *path, pid_t *pid, char *comm, size_t size)
+{
+	struct holder h = { .path = path };
+	char comm_path[64];
+
+	if (vdma_sys_list("/proc", holder_pid, &h) != 1)
+		return -ENOENT;
+	*pid = h.pid;
+	snprintf(comm_path, sizeof(comm_path), "/proc/%ld/comm", (long)h.pid);
+	if (vdma_sys_read_file(comm_path, comm, size))
+		snprintf(comm, size, "?");
+	comm[strcspn(comm, "\n")] = '\0';
+	return 0;
+}
+
+int vdma_host_memlock(struct vdma_memlock *m)
+{
+	char status[8192], *line;
+	int err;
+
+	err = vdma_sys_memlock_limit(&m->limit);
+	if (err)
+		return err;
+	err = vdma_sys_read_file("/proc/self/status", status, sizeof(status));
+	if (err)
+		return err;
+	line = strstr(status, "\nVmLck:");
+	m->locked = line ? strtoull(line + 7, NULL, 10) << 10 : 0;
+	line = strstr(status, "\nCapEff:");
+	m->exempt = line && strtoull(line + 8, NULL, 16) >> CAP_IPC_LOCK & 1;
+	return 0;
+}
+
+int vdma_host_u64(const char *path, uint64_t *value)
+{
+	char text[32], *end;
+	int err = vdma_sys_read_file(path, text, sizeof(text));
+	uint64_t v;
+
+	if (err)
+		return err;
+	v = strtoull(text, &end, 10);
+	if (end == text)
+		return -EINVAL;
+	*value = v;
+	return 0;
+}
+
+uint64_t vdma_host_meminfo(const char *key)
+{
+	char text[4096], *line;
+
+	if (vdma_sys_read_file("/proc/meminfo", text, sizeof(text)))
+		return 0;
+	line = strstr(text, key);
+	return line ? strtoull(line + strlen(key), NULL, 10) << 10 : 0;
+}

@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "ioas.h"
+
+#include <stdlib.h>
+
+#include "explain.h"
+#include "opts.h"
+#include "region.h"
+#include "sys.h"
+
+int vdma_ioas_create(struct vdma_arena *arena, const struct vdma_ioas_opts *opts,
+		     struct vdma_ioas **out)
+{
+	struct vdma_ioas_opts o;
+	struct vdma_ioas *ioas;
+	unsigned int slot = 0;
+	int err;
+
+	if (!arena || !out)
+		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "An argument is NULL.");
+	err = vdma_opts_get(&o, sizeof(o), opts, sizeof(o));
+	if (err)
+		return err;
+	if (o.backend != VDMA_BACKEND_AUTO && o.backend != VDMA_BACKEND_TYPE1)
+		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL,
+				 "There is no backend %d; use VDMA_BACKEND_AUTO.", (int)o.backend);
+
+	ioas = calloc(1, sizeof(*ioas));
+	if (!ioas)
+		return vdma_fail_malloc(sizeof(*ioas));
+	ioas->arena = arena;
+	ioas->ops = &vdma_backend_type1;
+	LIST_INIT(&ioas->devices);
+	err = ioas->ops->create(&ioas->space);
+	if (err)
+		goto free_ioas;
+
+	pthread_mutex_lock(&arena->lock);
+	while (slot < VDMA_ARENA_MAX_IOAS && arena->ioas[slot])
+		slot++;
+	if (slot < VDMA_ARENA_MAX_IOAS) {
+		ioas->slot = slot;
+		arena->ioas[slot] = ioas;
+		arena->nioas++;
+	}
+	pthread_mutex_unlock(&arena->lock);
+	if (slot == VDMA_ARENA_MAX_IOAS) {
+		err = vdma_fail(VDMA_CAUSE_TOO_MANY,
+				&(struct vdma_facts){ .need = slot + 1, .limit = slot },
+				"An arena has at most %d address spaces. Open several devices through "
+				"one.",
+				VDMA_ARENA_MAX_IOAS);
+		goto destroy;
+	}
+	*out = ioas;
+	return 0;
+destroy:
+	ioas->ops->destroy(ioas->space);
+free_ioas:
+	free(ioas);
+	return err;
+}
+
+int vdma_ioas_destroy(struct vdma_ioas *ioas)
+{
+	struct vdma_arena *arena;
+	unsigned int devices;
+
+	if (!ioas)
+		return 0;
+	arena = ioas->arena;
+	pthread_mutex_lock(&arena->lock);
+	devices = ioas->ndevices;
+	if (!devices) {
+		arena->ioas[ioas->slot] = NULL;
+		arena->nioas--;
+	}
+	pthread_mutex_unlock(&arena->lock);
+	if (devices)
+		return vdma_fail(VDMA_CAUSE_CHILDREN, &(struct vdma_facts){ .used = devices },
+				 "The address space still has %u open devices. Close them first.",
+				 devices);
+	ioas->ops->destroy(ioas->space);
+	free(ioas);
+	return 0;
+}
+
+int vdma_ioas_query(struct vdma_ioas *ioas, struct vdma_ioas_info *info)
+{
+	struct vdma_ioas_info now = { .entries_left = UINT64_MAX };
+	struct vdma_space_state state;
+	int err;
+
+	if (!ioas)
+		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "The address space is NULL.");
+	err = vdma_info_check(info, sizeof(now));
+	if (err)
+		return err;
+	pthread_mutex_lock(&ioas->arena->lock);
+	now.backend = ioas->ops->id;
+	now.devices = ioas->ndevices;
+	now.entries_used = ioas->entries_used;
+	now.page_sizes = ioas->page_sizes;
+	if (ioas->ndevices) {
+		err = ioas->ops->state(ioas->space, &state);
+		if (!err) {
+			now.entries_left = state.entries_left;
+			free(state.ranges);
+		}
+	}
+	pthread_mutex_unlock(&ioas->arena->lock);
+	if (!err)
+		vdma_info_put(info, &now, sizeof(now));
+	return err;
+}
+
+int vdma_ioas_ranges(struct vdma_ioas *ioas, struct vdma_range *ranges, size_t *count)
+{
+	size_t i;
+
+	if (!ioas || !count || (*count && !ranges))
+		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "An argument is NULL.");
+	pthread_mutex_lock(&ioas->arena->lock);
+	for (i = 0; i < ioas->nranges && i < *count; i++)
+		ranges[i] = ioas->ranges[i];
+	*count = ioas->nranges;
+	pthread_mutex_unlock(&ioas->arena->lock);
+	return 0;
+}
+
+static int map(struct vdma_ioas *ioas, struct vdma_region *region)
+{
+	int err = ioas->ops->map(ioas->space, region->buf.va, region->buf.iova, region->buf.len);
+
+	if (!err) {
+		region->mapped |= UINT64_C(1) << ioas->slot;
+		ioas->entries_used++;
+	}
+	return err;
+}
+
+static int unmap(struct vdma_ioas *ioas, struct vdma_region *region)
+{
+	int err = ioas->ops->unmap(ioas->space, region->buf.iova, region->buf.len);
+
+	if (!err) {
+		region->mapped &= ~(UINT64_C(1) << ioas->slot);
+		ioas->entries_used--;
+	}
+	return err;
+}
+
+int vdma_ioas_room_all(struct vdma_arena *arena, uint64_t bytes)
+{
+	uint64_t charged = 0;
+	unsigned int i;
+	int err;
+
+	for (i = 0; i < VDMA_ARENA_MAX_IOAS; i++) {
+		struct vdma_ioas *ioas = arena->ioas[i];
+
+		if (!ioas || !ioas->ndevices)
+			continue;
+		err = ioas->ops->room(ioas->space, bytes, 1, charged);
+		if (err)
+			return err;
+		charged += bytes;
+	}
+	return 0;
+}
+
+int vdma_ioas_unmap_all(struct vdma_region *region)
+{
+	struct vdma_arena *arena = region->arena;
+	unsigned int i;
+	int err, ret = 0;
+
+	for (i = 0; i < VDMA_ARENA_MAX_IOAS; i++) {
+		if (!(region->mapped >> i & 1))
+			continue;
+		err = unmap(arena->ioas[i], region);
+		if (!ret)
+			ret = err;
+	}
+	return ret;
+}
+
+int vdma_ioas_map_all(struct vdma_region *region)
+{
+	struct vdma_arena *arena = region->arena;
+	uint64_t start = vdma_sys_now_ns();
+	unsigned int i;
+
+	for (i = 0; i < VDMA_ARENA_MAX_IOAS; i++) {
+		struct vdma_ioas *ioas = arena->ioas[i];
+		int err;
+
+		if (!ioas || !ioas->ndevices)
+			continue;
+		err = map(ioas, region);
+		if (err) {
+			int worse = vdma_ioas_unmap_all(region);
+
+			return worse ? worse : err;
+		}
+	}
+	if (region->mapped)
+		region->map_ns = vdma_sys_now_ns() - start;
+	return 0;
+}
+
+/* Maps all regions into a space that has none. */
+static int replay(struct vdma_ioas *ioas)
+{
+	struct vdma_arena *arena = ioas->arena;
+	struct vdma_region *region;
+	int err;
+
+	if (!arena->nregions)
+		return 0;
+	err = ioas->ops->room(ioas->space, arena->bytes, arena->nregions, 0);
+	if (err)
+		return err;
+	LIST_FOREACH(region, &arena->regions, link)
+	{
+		uint64_t start = vdma_sys_now_ns();
+
+		err = map(ioas, region);
+		if (err)
+			return err;
+		region->map_ns = vdma_sys_now_ns() - start;
+	}
+	return 0;
+}
+
+/* The backend has dropped all mappings with the last device. */
+static void forget(struct vdma_ioas *ioas)
+{
+	struct vdma_region *region;
+
+	LIST_FOREACH(region, &ioas->arena->regions, link)
+	region->mapped &= ~(UINT64_C(1) << ioas->slot);
+	ioas->entries_used = 0;
+	ioas->page_sizes = 0;
+	free(ioas->ranges);
+	ioas->ranges = NULL;
+	ioas->nranges = 0;
+}
+
+static void take_state(struct vdma_ioas *ioas, const struct vdma_space_state *state)
+{
+	free(ioas->ranges);
+	ioas->ranges = state->ranges;
+	ioas->nranges = state->nranges;
+	ioas->page_sizes = state->page_sizes;
+}
+
+int vdma_ioas_attach(struct vdma_ioas *ioas, const char *bdf, int group)
+{
+	struct vdma_space_state state;
+	int fd, err;
+
+	fd = ioas->ops->attach(ioas->space, bdf, group);
+	if (fd < 0)
+		return fd;
+	err = ioas->ops->state(ioas->space, &state);
+	if (err)
+		goto detach;
+	err = vdma_arena_set_usable(ioas->arena, ioas, state.ranges, state.nranges);
+	if (err) {
+		free(state.ranges);
+		goto detach;
+	}
+	take_state(ioas, &state);
+	ioas->ndevices++;
+	if (ioas->ndevices == 1) {
+		err = replay(ioas);
+		if (err) {
+			vdma_ioas_detach(ioas, group, fd);
+			return err;
+		}
+	}
+	return fd;
+detach:
+	ioas->ops->detach(ioas->space, group, fd);
+	return err;
+}
+
+void vdma_ioas_detach(struct vdma_ioas *ioas, int group, int fd)
+{
+	struct vdma_space_state state;
+
+	ioas->ops->detach(ioas->space, group, fd);
+	ioas->ndevices--;
+	if (!ioas->ndevices)
+		forget(ioas);
+	else if (!ioas->ops->state(ioas->space, &state))
+		take_state(ioas, &state);
+	/*
+	 * Without memory for this the old ranges stay: too narrow at worst, and
+	 * what they allow is checked again by the next attach.
+	 */
+	vdma_arena_set_usable(ioas->arena, NULL, NULL, 0);
+}

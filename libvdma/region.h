@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What a region is made of; shared by region and ioas.
+ */
+#ifndef VDMA_INTERNAL_REGION_H
+#define VDMA_INTERNAL_REGION_H
+
+#include <sys/queue.h>
+#include <vdma/region.h>
+
+#include "provider.h"
+
+struct vdma_region {
+	LIST_ENTRY(vdma_region) link;
+	struct vdma_arena *arena;
+	struct vdma_buf buf;
+	enum vdma_provider provider;
+	struct vdma_memory memory;
+	uint64_t populate_ns;
+
+	/* Guarded by the arena's lock: */
+	uint64_t mapped; /* bit n: in arena->ioas[n] */
+	uint64_t map_ns;
+};
+
+#endif

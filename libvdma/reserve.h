@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Reserved virtual addresses: a range that nobody else's mmap can fall into,
+ * and memory laid over parts of it.
+ */
+#ifndef VDMA_INTERNAL_RESERVE_H
+#define VDMA_INTERNAL_RESERVE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* @len bytes at a multiple of @align; or -errno. */
+int vdma_reserve_create(size_t len, size_t align, uintptr_t *va);
+void vdma_reserve_destroy(uintptr_t va, size_t len);
+
+/*
+ * Lays a mapping over a reserved part. If that fails, the part is reserved
+ * again, or *@lost is set: a mapping of somebody else has got in, and the part
+ * must never be used again.
+ */
+int vdma_reserve_fill(void *va, size_t len, int flags, int fd, bool *lost);
+
+/* Replaces what was laid over by a reservation, in one step. */
+int vdma_reserve_restore(void *va, size_t len);
+
+#endif

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The system calls that the library makes, and nothing else makes them. All
+ * return 0 (or what is said) or -errno. Unit tests link a substitute.
+ */
+#ifndef VDMA_INTERNAL_SYS_H
+#define VDMA_INTERNAL_SYS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Where libpci looks for the PCI bus. */
+const char *vdma_sys_pci_path(void);
+
+/* A descriptor, close-on-exec. */
+int vdma_sys_open(const char *path, int flags);
+void vdma_sys_close(int fd);
+
+/* What the ioctl returned. */
+int vdma_sys_ioctl(int fd, unsigned long request, void *arg);
+
+int vdma_sys_mmap(void *addr, size_t len, int prot, int flags, int fd, uint64_t offset, void **out);
+int vdma_sys_munmap(void *addr, size_t len);
+int vdma_sys_madvise(void *addr, size_t len, int advice);
+
+/* Bytes read or written. */
+ssize_t vdma_sys_read(int fd, void *buf, size_t len);
+ssize_t vdma_sys_pread(int fd, void *buf, size_t len, uint64_t offset);
+ssize_t vdma_sys_pwrite(int fd, const void *buf, size_t len, uint64_t offset);
+
+/* A descriptor, close-on-exec and nonblocking. */
+int vdma_sys_eventfd(void);
+
+/* 1 if readable, 0 if not within the time. */
+int vdma_sys_poll_in(int fd, int timeout_ms);
+
+/* A whole small file as a string, cut to @size - 1. */
+int vdma_sys_read_file(const char *path, char *buf, size_t size);
+
+/* What a symbolic link says, cut to @size - 1. */
+int vdma_sys_readlink(const char *path, char *buf, size_t size);
+
+/* 0 if the path exists. */
+int vdma_sys_exists(const char *path);
+
+/* @fn for each entry but . and .., until it returns other than 0. */
+int vdma_sys_list(const char *path, int (*fn)(const char *name, void *ctx), void *ctx);
+
+/* Soft limit in bytes, UINT64_MAX for none. */
+int vdma_sys_memlock_limit(uint64_t *limit);
+
+size_t vdma_sys_page_size(void);
+uint64_t vdma_sys_now_ns(void);
+pid_t vdma_sys_pid(void);
+
+#endif

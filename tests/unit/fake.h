@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A machine for unit tests, in place of libvdma/sys.c: a tree of small files,
+ * the device nodes of VFIO and map_contig with the kernel's rules as far as
+ * the library depends on them, and failures on demand. Memory is real.
+ */
+#ifndef VDMA_TEST_FAKE_H
+#define VDMA_TEST_FAKE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stddef.h>
+#include <sys/types.h>
+#include <vdma/types.h>
+
+#define FAKE_PID 4242
+
+/* Knobs and counters; fake_reset() gives them useful values. */
+struct fake {
+	/* The process */
+	uint64_t memlock_limit;
+	uint64_t locked;
+	bool cap_ipc_lock;
+	uint64_t max_mmap; /* anonymous mappings larger than this are ENOMEM */
+
+	/* type1 */
+	int api_version;
+	int type1v2;
+	int set_iommu_err; /* errno that VFIO_SET_IOMMU gives; 0: works */
+	int second_group_err;
+	uint32_t entry_limit;
+	bool no_ranges;
+	struct vdma_range ranges[8];
+	size_t nranges;
+	bool short_unmap; /* unmap says that it did nothing */
+
+	/* map_contig and hugetlb */
+	int contig_err;	    /* errno of mmap; 0: works */
+	bool contig_secret; /* QUERY is EPERM */
+	uint64_t contig_pa;
+	bool foreign; /* another thread's mapping falls into the gap that a failing mmap leaves */
+	uint64_t hugetlb_free;
+
+	/* Failures: the nth system call from now, or the nth ioctl with this number. */
+	unsigned long calls;
+	unsigned long fail_at;
+	int fail_err;
+	unsigned long fail_request;
+	unsigned int fail_request_skip;
+	int fail_request_err;
+};
+
+extern struct fake fake;
+
+/* An empty machine: no device, VFIO and map_contig loaded, an IOMMU. */
+void fake_reset(void);
+
+void fake_file(const char *path, const char *text);
+void fake_link(const char *path, const char *target);
+void fake_deny(const char *path, int err);
+void fake_remove(const char *path); /* with all below it */
+
+struct fake_pci {
+	uint16_t vendor, device;
+	uint64_t bar[6];
+	bool bar_io[6];
+	struct vdma_range sparse; /* of BAR 0, offsets; last 0: none */
+	uint32_t irqs[3];
+	bool can_reset;
+};
+
+/* A PCI device with its sysfs entries; its group's node if @driver is vfio-pci. */
+void fake_device(const char *bdf, int group, const char *driver, const struct fake_pci *pci);
+
+/* Another process has the group open. */
+void fake_group_held(int group, pid_t pid, const char *comm);
+void fake_group_not_viable(int group);
+
+/* What the device sees and does. */
+uint8_t *fake_config(const char *bdf);
+void fake_fire(const char *bdf, uint32_t index, unsigned int vector);
+bool fake_irq_masked(const char *bdf);
+unsigned int fake_resets(const char *bdf);
+
+/* Mappings over all containers, and whether one is exactly this. */
+size_t fake_mappings(void);
+bool fake_is_mapped(unsigned int container, uint64_t iova, const void *va, uint64_t len);
+
+size_t fake_open_files(void);
+
+/* Does one inaccessible mapping of /proc/self/maps cover this? */
+bool fake_is_reserved(const void *va, size_t len);
+
+#endif

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Every system call is made to fail once, one after the other, while a program
+ * goes through its life. Whatever fails is said with a reason, and nothing is
+ * left when the program is over.
+ */
+#include "unit.h"
+
+#include <linux/vfio.h>
+
+static bool failed;
+
+/* A failing call has a reason of its own, and says how it ends. */
+static bool ok(int ret)
+{
+	if (!ret)
+		return true;
+	failed = true;
+	assert_true(ret < 0);
+	assert_int_equal(vdma_last_failure()->err, ret);
+	assert_true(vdma_last_failure()->cause != VDMA_CAUSE_NONE);
+	assert_true(strlen(vdma_explain()) > 10);
+	return false;
+}
+
+static void use_device(struct vdma_device *dev)
+{
+	struct vdma_bar bar;
+	uint32_t value;
+
+	if (ok(vdma_device_bar(dev, 0, &bar)))
+		vdma_mmio_write32(bar.va, 0, 1);
+	ok(vdma_device_config_read(dev, 0, 4, &value));
+	ok(vdma_device_set_bus_master(dev, 1));
+	if (ok(vdma_device_irq_enable(dev, VDMA_IRQ_MSI, 2))) {
+		fake_fire(EDU, VFIO_PCI_MSI_IRQ_INDEX, 1);
+		ok(vdma_device_irq_wait(dev, 1, 1000, NULL));
+		ok(vdma_device_irq_disable(dev));
+	}
+	ok(vdma_device_reset(dev));
+}
+
+static void use_region(struct vdma_arena *arena, enum vdma_provider provider, size_t len)
+{
+	struct vdma_region_opts opts = { .size = sizeof(opts), .provider = provider };
+	struct vdma_region *region;
+	struct vdma_buf buf;
+
+	if (!ok(vdma_region_create(arena, len, &opts, &region)))
+		return;
+	buf = vdma_region_buf(region);
+	memset(buf.va, 1, buf.len);
+	if (!ok(vdma_region_destroy(region)))
+		assert_int_equal(vdma_region_destroy(region), 0);
+}
+
+static void life(void)
+{
+	struct vdma_ioas *ioas = NULL, *second = NULL;
+	struct vdma_device *edu = NULL, *nic = NULL;
+	struct vdma_region *region = NULL;
+	struct vdma_ioas_info info = { .size = sizeof(info) };
+	struct vdma_arena *arena;
+
+	if (!ok(vdma_arena_create(NULL, &arena)))
+		return;
+	ok(vdma_region_create(arena, 3 << 20, NULL, &region));
+	if (ok(vdma_ioas_create(arena, NULL, &ioas))) {
+		if (ok(vdma_device_open(ioas, EDU, NULL, &edu)))
+			use_device(edu);
+		ok(vdma_ioas_query(ioas, &info));
+	}
+	if (ok(vdma_ioas_create(arena, NULL, &second)))
+		ok(vdma_device_open(second, NIC, NULL, &nic));
+	use_region(arena, VDMA_PROVIDER_CONTIG, 4096);
+	use_region(arena, VDMA_PROVIDER_HUGETLB, 2 << 20);
+	use_region(arena, VDMA_PROVIDER_ANON, 8192);
+	assert_int_equal(vdma_device_close(edu), 0);
+	if (region && !ok(vdma_region_destroy(region)))
+		assert_int_equal(vdma_region_destroy(region), 0);
+	assert_int_equal(vdma_device_close(nic), 0);
+	assert_int_equal(vdma_ioas_destroy(second), 0);
+	assert_int_equal(vdma_ioas_destroy(ioas), 0);
+	{
+		const struct vdma_window *w = (const struct vdma_window *)(const void *)arena;
+
+		assert_true(fake_is_reserved((void *)w->va, w->len));
+	}
+	assert_int_equal(vdma_arena_destroy(arena), 0);
+}
+
+static void one_life(unsigned long fail_at, int err)
+{
+	fake_reset();
+	add_edu(EDU, 5);
+	add_edu(NIC, 6);
+	failed = false;
+	fake.fail_at = fail_at;
+	fake.fail_err = err;
+	life();
+	if (fake_open_files() || fake_mappings() || fake.locked)
+		fail_msg("call %lu failed with %d: %zu files, %zu mappings, %llu bytes locked are left",
+			 fail_at, err, fake_open_files(), fake_mappings(),
+			 (unsigned long long)fake.locked);
+}
+
+static void test_each_call(void **state)
+{
+	static const int errs[] = { ENOMEM, EIO, EMFILE, EINTR };
+	unsigned long calls, n, noticed = 0;
+	size_t e;
+
+	(void)state;
+	one_life(0, 0);
+	assert_false(failed);
+	calls = fake.calls;
+	assert_true(calls > 100);
+	for (e = 0; e < sizeof(errs) / sizeof(errs[0]); e++)
+		for (n = 1; n <= calls; n++) {
+			one_life(n, errs[e]);
+			noticed += failed;
+		}
+	print_message("%lu calls, %lu of %zu failures noticed\n", calls, noticed,
+		      calls * sizeof(errs) / sizeof(errs[0]));
+	/* The others were optional: words for an explanation, a physical address. */
+	assert_true(noticed > calls * 3);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_each_call),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What unit tests share: cmocka in its order of includes, and a check of
+ * failures and their explanations.
+ */
+#ifndef VDMA_TEST_UNIT_H
+#define VDMA_TEST_UNIT_H
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <vdma.h>
+
+#include "fake.h"
+
+#define MIB ((size_t)1 << 20)
+#define GIB ((size_t)1 << 30)
+
+/*
+ * The call fails with this errno and cause, and the explanation contains
+ * every one of the strings.
+ */
+#define ASSERT_FAILS(call, err, why, ...) \
+	assert_failure((call), err, why, #call, (const char *const[]){ __VA_ARGS__, NULL })
+
+static inline void assert_failure(int ret, int err, enum vdma_cause cause, const char *call,
+				  const char *const *parts)
+{
+	const struct vdma_failure *f = vdma_last_failure();
+
+	if (ret != -err || f->err != -err || f->cause != cause)
+		fail_msg("%s: returned %d (%s), cause %s, expected %d, cause %s; text: %s", call,
+			 ret, strerror(-ret), vdma_cause_name(f->cause), -err,
+			 vdma_cause_name(cause), f->text);
+	assert_ptr_equal(f->text, vdma_explain());
+	for (; *parts; parts++)
+		if (!strstr(f->text, *parts))
+			fail_msg("%s: explanation lacks \"%s\": %s", call, *parts, f->text);
+}
+
+#define ASSERT_OK(call) \
+	do { \
+		int ret_ = (call); \
+		if (ret_) \
+			fail_msg("%s: returned %d: %s", #call, ret_, vdma_explain()); \
+	} while (0)
+
+static inline int reset(void **state)
+{
+	(void)state;
+	fake_reset();
+	return 0;
+}
+
+/* Nothing that a test opened or mapped is left. */
+static inline int check_clean(void **state)
+{
+	(void)state;
+	if (fake_open_files())
+		print_error("%zu descriptors are still open\n", fake_open_files());
+	if (fake_mappings())
+		print_error("%zu DMA mappings are left\n", fake_mappings());
+	return fake_open_files() || fake_mappings() ? -1 : 0;
+}
+
+#define CLEAN_TEST(fn) cmocka_unit_test_setup_teardown(fn, reset, check_clean)
+
+#define EDU "0000:00:10.0"
+#define NIC "0000:00:11.0"
+
+static inline void add_edu(const char *bdf, int group)
+{
+	const struct fake_pci pci = {
+		.vendor = 0x1234,
+		.device = 0x11e8,
+		.bar = { 1 << 20, 0, 256 },
+		.bar_io = { false, false, true },
+		.irqs = { 1, 4, 8 },
+		.can_reset = true,
+	};
+
+	fake_device(bdf, group, "vfio-pci", &pci);
+}
+
+#endif
