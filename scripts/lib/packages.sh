@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# shellcheck shell=bash disable=SC2034
+# Sourced after common.sh: the Debian packages that this project uses, one list
+# per purpose, and need_packages, which installs what is missing.
+
+# scripts/kernel
+VDMA_PACKAGES_KERNEL=(kmod)
+
+# kmod/ against the headers that scripts/kernel fetches
+VDMA_PACKAGES_KMOD=(make gcc-12 libelf1 libssl3)
+
+# scripts/guest
+VDMA_PACKAGES_GUEST=(qemu-system-x86 busybox-static cpio kmod xz-utils util-linux)
+
+# the library, the tools, the examples and the tests, with both compilers
+VDMA_PACKAGES_BUILD=(gcc libc6-dev make cmake ninja-build pkg-config libpci-dev
+	libnuma-dev)
+VDMA_PACKAGES_TEST=(clang libcmocka-dev g++ binutils pciutils)
+
+# scripts/check
+VDMA_PACKAGES_CHECK=(clang-format shellcheck)
+
+package_installed()
+{
+	[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+missing_packages()
+{
+	local package
+
+	for package; do
+		package_installed "$package" || printf '%s ' "$package"
+	done
+}
+
+install_packages()
+{
+	# Another of our scripts may have been here while we waited for the lock.
+	local missing install=(env DEBIAN_FRONTEND=noninteractive apt-get
+		-o DPkg::Lock::Timeout=300 -q -y --no-install-recommends install)
+
+	missing=$(missing_packages "$@")
+	[ -n "$missing" ] || return 0
+	say "installing $missing"
+	# shellcheck disable=SC2086
+	apt-get -q -y --no-install-recommends -s install $missing >/dev/null 2>&1 &&
+		"${install[@]}" $missing >&2 && return
+	# The host's lists are missing or out of date.
+	say "apt-get update"
+	apt-get -o DPkg::Lock::Timeout=300 -q update >&2 || return
+	# shellcheck disable=SC2086
+	"${install[@]}" $missing >&2
+}
+
+# need_packages PACKAGE...: has them installed, or ends the script.
+need_packages()
+{
+	local missing
+
+	missing=$(missing_packages "$@")
+	[ -n "$missing" ] || return 0
+	[ "$(id -u)" = 0 ] ||
+		die "packages are missing, install them as root: apt-get install $missing"
+	with_lock "$(vdma_cache)/packages.lock" install_packages "$@" ||
+		die "could not install: $missing"
+}
