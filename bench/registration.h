@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What it costs to register memory with the IOMMU, by the kind of memory: each
+ * kind is allocated, registered and given back in turn, so that all see the
+ * same machine.
+ */
+#ifndef REGISTRATION_H
+#define REGISTRATION_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <vdma.h>
+
+enum registration_kind {
+	REGISTRATION_CONTIG,  /* ours */
+	REGISTRATION_SMALL,   /* 4 KiB pages, MADV_NOHUGEPAGE */
+	REGISTRATION_THP,     /* transparent huge pages */
+	REGISTRATION_HUGETLB, /* 2 MiB of the hugetlb pool */
+	REGISTRATION_KINDS,
+};
+
+/**
+ * struct registration_sample - one kind of memory, once
+ * @populate_ms: to get the memory, all of it present
+ * @register_ms: the VFIO call that maps it
+ * @runs: physically contiguous runs that it consists of
+ * @dma_entries: entries that it takes in the container
+ */
+struct registration_sample {
+	double populate_ms;
+	double register_ms;
+	uint64_t runs;
+	uint32_t dma_entries;
+};
+
+const char *registration_name(enum registration_kind kind);
+
+/*
+ * One sample of each kind, len bytes each. A device must be open in the arena.
+ * Returns 0, or -errno and the words in vdma_explain().
+ */
+int registration_measure(struct vdma_arena *arena, size_t len,
+			 struct registration_sample samples[REGISTRATION_KINDS]);
+
+/* Physically contiguous runs in a populated range; 0 if pagemap does not tell. */
+uint64_t physical_runs(const void *va, size_t len);
+
+/* Bytes of a mapping that are mapped by PMD, from smaps; -1 if that fails. */
+int64_t pmd_mapped(const void *va);
+
+/* Have a hugetlb pool of at least len bytes; 0 to give it back. 0 or -errno. */
+int hugetlb_pool_set(size_t len);
+
+/* Fill all free memory once and free it, as a machine does by being used. */
+int use_memory_up(void);
+
+/* Bytes free: MemFree and what lies on the per-CPU lists. -1 if unknown. */
+int64_t free_memory(void);
+
+/* Sorts values; their median. */
+double median(double *values, size_t n);
+
+#endif
