@@ -8,15 +8,19 @@
  * free when a limit is checked.
  */
 #include <linux/list.h>
+#include <linux/lockdep.h>
 #include <linux/mutex.h>
 #include <linux/workqueue.h>
 
 #include "map_contig.h"
 
-#define ORPHAN_PERIOD (HZ / 10)
+/* Often at first, since most pins go soon after, then less and less often. */
+#define ORPHAN_PERIOD_MIN msecs_to_jiffies(10)
+#define ORPHAN_PERIOD_MAX msecs_to_jiffies(250)
 
 static LIST_HEAD(orphans);
 static DEFINE_MUTEX(orphans_lock);
+static unsigned long orphan_period; /* guarded by orphans_lock */
 
 static void orphan_work(struct work_struct *work);
 static DECLARE_DELAYED_WORK(orphan_dwork, orphan_work);
@@ -25,9 +29,8 @@ static DECLARE_DELAYED_WORK(orphan_dwork, orphan_work);
 static bool orphan_scan(bool let_go)
 {
 	struct region *region, *next;
-	bool left;
 
-	mutex_lock(&orphans_lock);
+	lockdep_assert_held(&orphans_lock);
 	list_for_each_entry_safe(region, next, &orphans, orphans) {
 		region_retry_orphans(region, let_go);
 		if (READ_ONCE(region->norphans))
@@ -35,15 +38,17 @@ static bool orphan_scan(bool let_go)
 		list_del_init(&region->orphans);
 		region_put(region);
 	}
-	left = !list_empty(&orphans);
-	mutex_unlock(&orphans_lock);
-	return left;
+	return !list_empty(&orphans);
 }
 
 static void orphan_work(struct work_struct *work)
 {
-	if (orphan_scan(false))
-		queue_delayed_work(system_unbound_wq, &orphan_dwork, ORPHAN_PERIOD);
+	mutex_lock(&orphans_lock);
+	if (orphan_scan(false)) {
+		orphan_period = min(2 * orphan_period, ORPHAN_PERIOD_MAX);
+		mod_delayed_work(system_unbound_wq, &orphan_dwork, orphan_period);
+	}
+	mutex_unlock(&orphans_lock);
 }
 
 /* The region has orphans: watch them. The list holds a reference. */
@@ -54,18 +59,23 @@ void orphan_add(struct region *region)
 		refcount_inc(&region->refs);
 		list_add_tail(&region->orphans, &orphans);
 	}
+	orphan_period = ORPHAN_PERIOD_MIN;
+	mod_delayed_work(system_unbound_wq, &orphan_dwork, orphan_period);
 	mutex_unlock(&orphans_lock);
-	queue_delayed_work(system_unbound_wq, &orphan_dwork, ORPHAN_PERIOD);
 }
 
 void orphan_collect(void)
 {
+	mutex_lock(&orphans_lock);
 	orphan_scan(false);
+	mutex_unlock(&orphans_lock);
 }
 
 /* Hand all of them over to whoever pins them: no callback into us is left. */
 void orphan_exit(void)
 {
 	cancel_delayed_work_sync(&orphan_dwork);
+	mutex_lock(&orphans_lock);
 	orphan_scan(true);
+	mutex_unlock(&orphans_lock);
 }

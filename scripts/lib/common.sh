@@ -21,6 +21,9 @@ vdma_cache()
 {
 	local dir="${VDMA_CACHE:-${XDG_CACHE_HOME:-${HOME:?HOME is not set, set VDMA_CACHE}/.cache}/libvdma}"
 
+	case $dir in
+	*[[:space:]:]*) die "kbuild takes no path like '$dir': set VDMA_CACHE to one without blanks and colons" ;;
+	esac
 	mkdir -p "$dir" && cd "$dir" && pwd -P
 }
 
