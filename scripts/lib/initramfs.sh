@@ -17,7 +17,7 @@ make_initramfs()
 	release=$(<"$dir/release")
 	say "making the initramfs of $release"
 	stage=$(mktemp -d "$out.XXXXXX")
-	mkdir -p "$stage"/{bin,modules,host,over,root}
+	mkdir -p "$stage"/{bin,modules,host,over,sysroot}
 	cp /bin/busybox "$stage/bin/busybox"
 	cp "${BASH_SOURCE[0]%/*}/guest-init" "$stage/init"
 	chmod 755 "$stage/init"
