@@ -55,7 +55,7 @@ static void measure(const char *bdf, size_t len, int fd)
 	for (int i = 0; i < PER_PROCESS; i++) {
 		struct result result;
 
-		if (registration_measure(arena, len, result.samples))
+		if (registration_measure(arena, len, i, result.samples))
 			fail("measuring");
 		result.pmd_mapped = measure_pmd_mapped(arena, len);
 		if (write(fd, &result, sizeof(result)) != sizeof(result))

@@ -169,13 +169,16 @@ static int measure_kind(struct vdma_arena *arena, size_t len, enum registration_
 	return err;
 }
 
-int registration_measure(struct vdma_arena *arena, size_t len,
+int registration_measure(struct vdma_arena *arena, size_t len, int round,
 			 struct registration_sample samples[REGISTRATION_KINDS])
 {
 	int err = 0;
 
-	for (int kind = 0; kind < REGISTRATION_KINDS && !err; kind++)
+	for (int i = 0; i < REGISTRATION_KINDS && !err; i++) {
+		int kind = (round + i) % REGISTRATION_KINDS;
+
 		err = measure_kind(arena, len, (enum registration_kind)kind, &samples[kind]);
+	}
 	return err;
 }
 

@@ -37,9 +37,11 @@ const char *registration_name(enum registration_kind kind);
 
 /*
  * One sample of each kind, len bytes each. A device must be open in the arena.
- * Returns 0, or -errno and the words in vdma_explain().
+ * Which kind comes first changes with the round, so that none is always
+ * measured in what the same other one left behind. Returns 0, or -errno and the
+ * words in vdma_explain().
  */
-int registration_measure(struct vdma_arena *arena, size_t len,
+int registration_measure(struct vdma_arena *arena, size_t len, int round,
 			 struct registration_sample samples[REGISTRATION_KINDS]);
 
 /* Physically contiguous runs in a populated range; 0 if pagemap does not tell. */

@@ -22,7 +22,7 @@
 
 #define MIB (1024UL * 1024)
 #define CONTIG_LEN (256 * MIB)
-#define SAMPLES 5
+#define SAMPLES 7
 
 /* Both ways out: lines for a person, or one JSON object for a program. */
 static bool json;
@@ -65,17 +65,14 @@ static void key(const char *name, const char *format, ...)
 	va_end(args);
 }
 
-/* Something is under way that takes a while. */
-static void progress(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
-static void progress(const char *format, ...)
+/* A step of something that takes a while; the first of them begins a line. */
+static void progress(int step, int steps)
 {
-	va_list args;
+	FILE *f = json ? stderr : stdout;
 
-	va_start(args, format);
-	vfprintf(stderr, format, args);
-	va_end(args);
-	fflush(stderr);
+	fprintf(f, "%s %d%s", step == 1 ? "   measuring, round" : ",", step,
+		step == steps ? "\n" : "");
+	fflush(f);
 }
 
 static int complain(const char *what, const char *why)
@@ -163,13 +160,12 @@ static int show_registration(struct demo *d)
 	if (hugetlb_pool_set(CONTIG_LEN))
 		return complain("hugetlb", "the pool could not be filled");
 	for (int i = 0; i < SAMPLES; i++) {
-		progress("\r   measuring, round %d of %d ... ", i + 1, SAMPLES);
-		if (registration_measure(d->arena, CONTIG_LEN, samples))
+		progress(i + 1, SAMPLES);
+		if (registration_measure(d->arena, CONTIG_LEN, i, samples))
 			return complain("registering", vdma_explain());
 		for (int k = 0; k < REGISTRATION_KINDS; k++)
 			ms[k][i] = samples[k].register_ms;
 	}
-	progress("\r%40s\r", "");
 	hugetlb_pool_set(0);
 
 	say("   %-24s %12s %15s %16s\n", "", "register", "to contiguous", "physical runs");
