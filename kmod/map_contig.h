@@ -17,8 +17,9 @@
  *
  * Locks. All are leaves under mmap_lock, none is held over a page search:
  *   i_mmap_rwsem (of the region's own file) > region->lock
- *   orphans_lock > region->lock
- *   ledger_lock, accounts_lock: nothing below them
+ *   orphans_lock > region->lock, accounts_lock, ledger_lock
+ *   ledger_lock > region->lock
+ *   accounts_lock: nothing below it
  */
 #ifndef MAP_CONTIG_H
 #define MAP_CONTIG_H

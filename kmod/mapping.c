@@ -36,10 +36,15 @@ static void mapping_open(struct vm_area_struct *vma)
 {
 	struct region *region = vma->vm_private_data;
 
-	if (region && vma->vm_mm != region->mm)
-		vma->vm_private_data = NULL;
-	else if (region)
+	if (!region)
+		return;
+	if (vma->vm_mm == region->mm) {
 		region_map_get(region);
+		return;
+	}
+	vma->vm_private_data = NULL;
+	/* For userfaultfd's sake fork would copy the page tables after all. */
+	vm_flags_clear(vma, VM_UFFD_WP);
 }
 
 static void mapping_close(struct vm_area_struct *vma)

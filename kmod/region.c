@@ -200,12 +200,14 @@ void region_map_get(struct region *region)
  * region_map_put - a vma goes
  * @vma: it is no longer in the address space, but may still be in i_mmap
  * @first: first page of the region that it maps
- * @npages: how many
+ * @npages: how many; may be 0
  */
 void region_map_put(struct region *region, struct vm_area_struct *vma, unsigned long first,
 		    unsigned long npages)
 {
-	region_release(region, vma, first, npages);
+	/* 6.1 closes a vma that it could not split off with a length of 0. */
+	if (npages)
+		region_release(region, vma, first, npages);
 	if (refcount_dec_and_test(&region->maps)) {
 		fs_inode_put(region->inode);
 		region->inode = NULL;
