@@ -3,17 +3,20 @@
 # Sourced after common.sh: the project's CMake build.
 
 # configure_build REPO BUILD KDIR [CMAKE-ARGUMENT...]: makes or updates a build
-# folder. KDIR is added to the kernels that it builds the module for. A new
-# folder is without tests, as they need more packages.
+# folder. KDIR is added to the kernels that it builds the module for; those whose
+# folder is gone are dropped, for the cache may be deleted. A new folder is
+# without tests, as they need more packages.
 configure_build()
 {
-	local repo=$1 build=$2 kdir=$3 kdirs new=()
+	local repo=$1 build=$2 kdir=$3 kdirs="" old new=()
 	shift 3
 
 	if [ ! -e "$build/CMakeCache.txt" ]; then
 		new=(-G Ninja -DVDMA_TESTS=OFF)
 	fi
-	kdirs=$(sed -n 's/^VDMA_KDIRS:[A-Z]*=//p' "$build/CMakeCache.txt" 2>/dev/null) || true
+	while read -r old; do
+		[ ! -e "$old/Makefile" ] || kdirs+=${kdirs:+;}$old
+	done < <(sed -n 's/^VDMA_KDIRS:[A-Z]*=//p' "$build/CMakeCache.txt" 2>/dev/null | tr ';' '\n')
 	case ";$kdirs;" in
 	*";$kdir;"*) ;;
 	*) kdirs=${kdirs:+$kdirs;}$kdir ;;

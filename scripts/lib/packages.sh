@@ -5,6 +5,9 @@
 
 # scripts/kernel
 VDMA_PACKAGES_KERNEL=(kmod)
+# and its debug kernel
+VDMA_PACKAGES_DEBUG_KERNEL=(gcc libc6-dev make flex bison bc libelf-dev libssl-dev xz-utils
+	lz4)
 
 # kmod/ against the headers that scripts/kernel fetches
 VDMA_PACKAGES_KMOD=(make gcc-12 libelf1 libssl3)

@@ -5,8 +5,11 @@
 #
 # One test per kernel, <name>-<kernel>: COMMAND runs as root in a guest that
 # scripts/guest boots with OPTIONS. A target's name as the first word of
-# COMMAND stands for its program. Guests run one at a time; each has LABELS
-# guest. TIMEOUT includes booting.
+# COMMAND stands for its program. Each has LABELS guest, and those with the longest
+# TIMEOUT, which includes booting, start first.
+#
+# A test on the kernel "debug" has LABELS debug besides, and four times the time:
+# scripts/test leaves it out, scripts/check runs it.
 #
 # A guest that cannot be had is a failure: scripts/guest exits nonzero.
 function(vdma_add_guest_test)
@@ -26,14 +29,20 @@ function(vdma_add_guest_test)
 	if(TARGET ${program})
 		set(program $<TARGET_FILE:${program}>)
 	endif()
-	# The guest's own limit comes first: it can tell where the guest hangs.
-	math(EXPR limit "${arg_TIMEOUT} + 60")
 	foreach(kernel IN LISTS arg_KERNELS)
+		set(labels guest)
+		set(timeout ${arg_TIMEOUT})
+		if(kernel STREQUAL debug)
+			list(APPEND labels debug)
+			math(EXPR timeout "${arg_TIMEOUT} * 4")
+		endif()
+		# The guest's own limit comes first: it can tell where the guest hangs.
+		math(EXPR limit "${timeout} + 60")
 		add_test(NAME ${arg_NAME}-${kernel}
 			COMMAND ${PROJECT_SOURCE_DIR}/scripts/guest --kernel ${kernel}
-				--timeout ${arg_TIMEOUT} ${arg_OPTIONS} -- ${program} ${arg_COMMAND})
+				--timeout ${timeout} ${arg_OPTIONS} -- ${program} ${arg_COMMAND})
 		set_tests_properties(${arg_NAME}-${kernel} PROPERTIES
-			LABELS guest RESOURCE_LOCK guest TIMEOUT ${limit}
+			LABELS "${labels}" COST ${timeout} TIMEOUT ${limit}
 			ENVIRONMENT "VDMA_BUILD=${PROJECT_BINARY_DIR}")
 	endforeach()
 endfunction()
