@@ -1,71 +1,70 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The region: its pages, and when each of them goes back to the kernel.
+ * The region: its pages, and when each of them goes back.
  *
  * Pages go back in chunks (run_chunk()), as soon as no vma maps any part of
- * the chunk. Which vmas there are is not counted here: splits and moves would
- * have to be followed through callbacks that do not tell enough. The region's
- * file has an i_mmap that the kernel keeps right, under i_mmap_rwsem.
+ * the chunk and no descriptor or dma-buf could. Which vmas there are is not
+ * counted here: splits and moves would have to be followed through callbacks
+ * that do not tell enough. The region's file has an i_mmap that the kernel
+ * keeps right, under i_mmap_rwsem.
  *
  * A chunk goes back by dropping the one reference that the region holds. If
  * others still hold some (a device's pin), the chunk becomes an orphan: it
  * stays charged and in the ledger until the region's reference is the last.
+ * All that safety needs is this: a chunk goes only while its reference count is
+ * one, under region->lock, and whoever takes a new reference from the region
+ * does so under region->lock, and not once the chunk is gone.
  */
 #include <linux/cred.h>
 #include <linux/file.h>
-#include <linux/interval_tree_generic.h>
 #include <linux/slab.h>
 
+#include "compat.h"
 #include "map_contig.h"
+#include "trace.h"
 
-static unsigned long vma_first_index(struct vm_area_struct *vma)
+/* Pages in chunks with a bad one, that were given back: nobody gets them. */
+static atomic_long_t lost;
+
+unsigned long region_lost(void)
 {
-	return vma->vm_pgoff;
+	return atomic_long_read(&lost);
 }
 
-static unsigned long vma_last_index(struct vm_area_struct *vma)
+static bool chunk_is_bad(struct region *region, unsigned long chunk)
 {
-	return vma->vm_pgoff + vma_pages(vma) - 1;
-}
+	struct page *page = run_chunk_page(&region->run, chunk);
+	unsigned long i, npages = chunk < region->run.nfolios ? FOLIO_PAGES : 1;
 
-/* The kernel's own iterators over i_mmap are not exported; these only read. */
-INTERVAL_TREE_DEFINE(struct vm_area_struct, shared.rb, unsigned long, shared.rb_subtree_last,
-		     vma_first_index, vma_last_index, static inline __maybe_unused, i_mmap);
-
-static bool region_is_mapped(struct region *region, struct vm_area_struct *except,
-			     unsigned long first, unsigned long last)
-{
-	struct rb_root_cached *root = &region->inode->i_mapping->i_mmap;
-	struct vm_area_struct *vma;
-
-	for (vma = i_mmap_iter_first(root, first, last); vma;
-	     vma = i_mmap_iter_next(vma, first, last))
-		if (vma != except && mapping_region(vma) == region)
+	if (test_bit(chunk, region->bad))
+		return true;
+	for (i = 0; i < npages; i++)
+		if (PageHWPoison(page + i))
 			return true;
 	return false;
 }
 
-static struct page *chunk_page(struct region *region, unsigned long chunk)
-{
-	return pfn_to_page(region->run.pfn + run_chunk_first(&region->run, chunk));
-}
+enum release {
+	RELEASE_UNUSED, /* unless a descriptor or a pin keeps it */
+	RELEASE_ORPHAN, /* just if it is one, and nobody pins it any more */
+	RELEASE_LET_GO, /* the same, pinned or not: off our books */
+};
 
-/*
- * Give a chunk back, or make it an orphan if it is pinned. let_go gives it
- * back in any case: whoever pins it keeps it alive, but off our books. Returns
- * the pages to uncharge.
- */
-static unsigned long chunk_release(struct region *region, unsigned long chunk, bool let_go)
+/* Give a chunk back, or make it an orphan. Returns the pages to uncharge. */
+static unsigned long chunk_release(struct region *region, unsigned long chunk, enum release how)
 {
-	struct page *page = chunk_page(region, chunk);
 	unsigned long npages = run_chunk_pages(&region->run, chunk);
+	bool bad = chunk_is_bad(region, chunk), pinned;
 
 	spin_lock(&region->lock);
-	if (test_bit(chunk, region->gone)) {
+	if (test_bit(chunk, region->gone) || (how == RELEASE_UNUSED && region->keepers) ||
+	    (how != RELEASE_UNUSED && !test_bit(chunk, region->orphaned))) {
 		spin_unlock(&region->lock);
 		return 0;
 	}
-	if (page_ref_count(page) != 1 && !let_go) {
+	/* Of a bad page the count tells nothing (poison.c), and nobody gets it anyway. */
+	pinned = !bad && page_ref_count(run_chunk_page(&region->run, chunk)) != 1;
+	if (pinned && how != RELEASE_LET_GO) {
 		if (!__test_and_set_bit(chunk, region->orphaned))
 			region->norphans++;
 		spin_unlock(&region->lock);
@@ -77,34 +76,64 @@ static unsigned long chunk_release(struct region *region, unsigned long chunk, b
 	region->held -= npages;
 	spin_unlock(&region->lock);
 
-	put_page(page);
+	/* Hardware that is bad stays out of use: the reference is never dropped. */
+	if (bad)
+		atomic_long_add(chunk < region->run.nfolios ? FOLIO_PAGES : 1, &lost);
+	else
+		run_put_chunk(&region->run, chunk, pinned);
 	return npages;
 }
 
-/* Release what no vma but except maps of pages [first, first + npages). */
-static void region_release(struct region *region, struct vm_area_struct *except,
-			   unsigned long first, unsigned long npages)
+static void region_uncharge(struct region *region, unsigned long npages)
 {
-	struct address_space *mapping = region->inode->i_mapping;
+	if (!npages)
+		return;
+	account_uncharge(region->account, npages, ACCOUNT_REGION);
+	trace_map_contig_free(region->id, region->run.pfn, npages);
+}
+
+static bool vma_maps_region(struct vm_area_struct *vma, void *region)
+{
+	struct mapping *mapping = mapping_of(vma);
+
+	return mapping && mapping->region == region;
+}
+
+/*
+ * Release what no vma but except maps of pages [first, first + npages); with
+ * unmapped, none does.
+ */
+static void region_release(struct region *region, struct vm_area_struct *except,
+			   unsigned long first, unsigned long npages, bool unmapped)
+{
 	unsigned long chunk = run_chunk(&region->run, first);
 	unsigned long last = run_chunk(&region->run, first + npages - 1);
 	unsigned long freed = 0;
 
 	for (; chunk <= last; chunk++) {
 		unsigned long index = run_chunk_first(&region->run, chunk);
-		unsigned long len = run_chunk_pages(&region->run, chunk);
-		bool mapped;
+		unsigned long end = index + run_chunk_pages(&region->run, chunk) - 1;
 
-		i_mmap_lock_read(mapping);
-		mapped = region_is_mapped(region, except, index, index + len - 1);
-		i_mmap_unlock_read(mapping);
-		if (!mapped)
-			freed += chunk_release(region, chunk, false);
+		if (unmapped ||
+		    !fs_file_is_mapped(region->file, index, end, vma_maps_region, region, except))
+			freed += chunk_release(region, chunk, RELEASE_UNUSED);
 		cond_resched();
 	}
-	if (freed)
-		account_uncharge(region->account, freed);
+	region_uncharge(region, freed);
 	if (READ_ONCE(region->norphans))
+		orphan_add(region);
+}
+
+/* All that is left, while a device may still write: orphans, until it is silent. */
+static void region_orphan_all(struct region *region)
+{
+	unsigned long nchunks = run_chunks(&region->run);
+
+	spin_lock(&region->lock);
+	bitmap_complement(region->orphaned, region->gone, nchunks);
+	region->norphans = bitmap_weight(region->orphaned, nchunks);
+	spin_unlock(&region->lock);
+	if (region->norphans)
 		orphan_add(region);
 }
 
@@ -116,102 +145,239 @@ void region_retry_orphans(struct region *region, bool let_go)
 {
 	unsigned long nchunks = run_chunks(&region->run), chunk, freed = 0;
 
+	/* While the region is used its devices may work; after that they must not. */
+	if (refcount_read(&region->users) ? hold_is_held(region) : !hold_quiesce(region))
+		return;
 	for_each_set_bit(chunk, region->orphaned, nchunks) {
-		freed += chunk_release(region, chunk, let_go);
+		freed += chunk_release(region, chunk, let_go ? RELEASE_LET_GO : RELEASE_ORPHAN);
 		cond_resched();
 	}
-	if (freed)
-		account_uncharge(region->account, freed);
+	region_uncharge(region, freed);
+}
+
+static int region_alloc_bitmaps(struct region *region)
+{
+	size_t size = BITS_TO_LONGS(run_chunks(&region->run)) * sizeof(long);
+
+	region->gone = inject() ? NULL : kvzalloc(size, GFP_KERNEL_ACCOUNT);
+	region->orphaned = inject() ? NULL : kvzalloc(size, GFP_KERNEL_ACCOUNT);
+	region->bad = inject() ? NULL : kvzalloc(size, GFP_KERNEL_ACCOUNT);
+	return region->gone && region->orphaned && region->bad ? 0 : -ENOMEM;
+}
+
+static void region_destroy(struct region *region)
+{
+	kvfree(region->bad);
+	kvfree(region->orphaned);
+	kvfree(region->gone);
+	kfree(region);
 }
 
 /**
  * region_create - allocate a region for the calling process
- * @npages: its length
- * @file: out: the file that its vmas map; the caller owns the reference
  *
- * Return: the region, with one map reference for the vma to be, or an error
- * pointer: what account_charge() and run_alloc() answer.
+ * Return: the region, with one user, the caller; or an error pointer: what
+ * account_charge() and run_alloc() answer.
  */
-struct region *region_create(unsigned long npages, struct file **file)
+struct region *region_create(const struct request *request)
 {
-	struct region *region;
-	size_t bitmap;
+	struct region *region = NULL;
+	struct account *account;
+	struct run run = {};
+	ktime_t start = ktime_get();
 	int err;
 
 	orphan_collect();
 
-	region = kzalloc(sizeof(*region), GFP_KERNEL_ACCOUNT);
-	if (!region)
-		return ERR_PTR(-ENOMEM);
-	refcount_set(&region->maps, 1);
+	account = account_charge(request->npages, ACCOUNT_REGION);
+	if (IS_ERR(account)) {
+		err = PTR_ERR(account);
+		goto fail;
+	}
+	region = inject() ? NULL : kzalloc(sizeof(*region), GFP_KERNEL_ACCOUNT);
+	if (!region) {
+		err = -ENOMEM;
+		goto uncharge;
+	}
+	err = run_alloc(&run, request);
+	if (err)
+		goto free_region;
+	region->run = run;
+	err = region_alloc_bitmaps(region);
+	if (err)
+		goto free_run;
+	region->file = fs_file_create((loff_t)run.npages << PAGE_SHIFT);
+	if (IS_ERR(region->file)) {
+		err = PTR_ERR(region->file);
+		goto free_run;
+	}
+
+	refcount_set(&region->users, 1);
 	refcount_set(&region->refs, 1);
 	spin_lock_init(&region->lock);
 	INIT_LIST_HEAD(&region->orphans);
-	region->mm = current->mm;
+	INIT_LIST_HEAD(&region->holds);
+	region->account = account;
+	region->fork = request->fork;
+	region->held = run.npages;
 	region->pid = task_tgid_nr(current);
 	region->uid = current_uid();
 	get_task_comm(region->comm, current);
 	region->born = ktime_get_boottime();
-
-	region->account = account_charge(npages);
-	if (IS_ERR(region->account)) {
-		err = PTR_ERR(region->account);
-		goto free_region;
-	}
-	err = run_alloc(&region->run, npages);
+	err = ledger_add(region);
 	if (err)
-		goto uncharge;
-	region->held = npages;
-
-	err = -ENOMEM;
-	bitmap = BITS_TO_LONGS(run_chunks(&region->run)) * sizeof(long);
-	region->gone = kvzalloc(bitmap, GFP_KERNEL_ACCOUNT);
-	region->orphaned = kvzalloc(bitmap, GFP_KERNEL_ACCOUNT);
-	if (!region->gone || !region->orphaned)
-		goto free_run;
-
-	*file = fs_file_create((loff_t)npages << PAGE_SHIFT);
-	if (IS_ERR(*file)) {
-		err = PTR_ERR(*file);
-		goto free_run;
-	}
-	region->inode = file_inode(*file);
-	ledger_add(region);
+		goto put_file;
+	trace_map_contig_alloc(region->id, run.pfn, run.npages, run.nfolios, run.moved,
+			       ktime_us_delta(ktime_get(), start));
 	return region;
 
+put_file:
+	fs_file_put(region->file);
 free_run:
-	run_free(&region->run);
-	kvfree(region->orphaned);
-	kvfree(region->gone);
-uncharge:
-	account_uncharge(region->account, npages);
+	run_free(&run);
 free_region:
-	kfree(region);
+	region_destroy(region);
+uncharge:
+	account_uncharge(account, request->npages, ACCOUNT_REGION);
+fail:
+	trace_map_contig_fail(request->npages, request->align, err,
+			      ktime_us_delta(ktime_get(), start));
 	return ERR_PTR(err);
 }
 
-/* One more vma: a split or a move. */
-void region_map_get(struct region *region)
+void region_user_get(struct region *region)
 {
-	refcount_inc(&region->maps);
+	refcount_inc(&region->users);
+}
+
+void region_user_put(struct region *region)
+{
+	if (!refcount_dec_and_test(&region->users))
+		return;
+	if (hold_quiesce(region))
+		region_release(region, NULL, 0, region->run.npages, true);
+	else
+		region_orphan_all(region);
+	fs_file_put(region->file);
+	region->file = NULL;
+	region_put(region);
 }
 
 /**
- * region_map_put - a vma goes
+ * region_keeper_get - keep pages from being freed as they are unmapped
+ *
+ * For a descriptor or a dma-buf; a keeper is a user, too. Return: false if one of
+ * the pages [first, first + npages) has been given back already.
+ */
+bool region_keeper_get(struct region *region, unsigned long first, unsigned long npages)
+{
+	unsigned long chunk = run_chunk(&region->run, first);
+	unsigned long last = run_chunk(&region->run, first + npages - 1);
+	bool there;
+
+	spin_lock(&region->lock);
+	there = find_next_bit(region->gone, last + 1, chunk) > last;
+	if (there)
+		region->keepers++;
+	spin_unlock(&region->lock);
+	if (there)
+		region_user_get(region);
+	return there;
+}
+
+void region_keeper_put(struct region *region)
+{
+	bool last;
+
+	spin_lock(&region->lock);
+	last = !--region->keepers;
+	spin_unlock(&region->lock);
+	if (last)
+		region_release_unmapped(region);
+	region_user_put(region);
+}
+
+/* What is not mapped now, and was kept until now, goes. */
+void region_release_unmapped(struct region *region)
+{
+	if (!hold_is_held(region))
+		region_release(region, NULL, 0, region->run.npages, false);
+}
+
+/**
+ * region_unmapped - a vma goes
  * @vma: it is no longer in the address space, but may still be in i_mmap
  * @first: first page of the region that it maps
  * @npages: how many; may be 0
  */
-void region_map_put(struct region *region, struct vm_area_struct *vma, unsigned long first,
-		    unsigned long npages)
+void region_unmapped(struct region *region, struct vm_area_struct *vma, unsigned long first,
+		     unsigned long npages)
 {
 	/* 6.1 closes a vma that it could not split off with a length of 0. */
-	if (npages)
-		region_release(region, vma, first, npages);
-	if (refcount_dec_and_test(&region->maps)) {
-		fs_inode_put(region->inode);
-		region->inode = NULL;
-		region_put(region);
+	if (npages && !hold_is_held(region))
+		region_release(region, vma, first, npages, false);
+}
+
+/**
+ * region_page_get - the page at index, for a fault
+ *
+ * Return: the page with a reference, NULL if it has been given back, an error
+ * pointer (-EHWPOISON) if it is bad.
+ */
+struct page *region_page_get(struct region *region, unsigned long index)
+{
+	unsigned long chunk = run_chunk(&region->run, index);
+	struct page *page = pfn_to_page(region->run.pfn + index);
+
+	spin_lock(&region->lock);
+	if (test_bit(chunk, region->gone))
+		page = NULL;
+	else if (PageHWPoison(page))
+		page = ERR_PTR(-EHWPOISON);
+	else
+		get_page(page);
+	spin_unlock(&region->lock);
+	return page;
+}
+
+/* The pages are going to be mapped (again). False if any has been given back. */
+bool region_revive(struct region *region, unsigned long first, unsigned long npages)
+{
+	unsigned long chunk = run_chunk(&region->run, first);
+	unsigned long last = run_chunk(&region->run, first + npages - 1);
+	bool there;
+
+	spin_lock(&region->lock);
+	there = find_next_bit(region->gone, last + 1, chunk) > last;
+	for (; there && region->norphans && chunk <= last; chunk++)
+		if (__test_and_clear_bit(chunk, region->orphaned))
+			region->norphans--;
+	spin_unlock(&region->lock);
+	return there;
+}
+
+/**
+ * region_poison - a page turned out to be bad
+ *
+ * It is unmapped everywhere; the fault handler refuses it from then on, and its
+ * chunk is never given back. The caller holds region->refs.
+ */
+void region_poison(struct region *region, unsigned long index)
+{
+	unsigned long chunk = run_chunk(&region->run, index);
+
+	spin_lock(&region->lock);
+	if (!test_bit(chunk, region->gone)) {
+		__set_bit(chunk, region->bad);
+		/* Else the kernel would map the folio by PMD again, bad page and all. */
+		if (chunk < region->run.nfolios)
+			SetPageHasHWPoisoned(run_chunk_page(&region->run, chunk));
+	}
+	spin_unlock(&region->lock);
+	if (refcount_inc_not_zero(&region->users)) {
+		unmap_mapping_range(region->file->f_mapping, (loff_t)index << PAGE_SHIFT, PAGE_SIZE,
+				    1);
+		region_user_put(region);
 	}
 }
 
@@ -221,7 +387,6 @@ void region_put(struct region *region)
 		return;
 	WARN_ON(region->held);
 	ledger_remove(region);
-	kvfree(region->orphaned);
-	kvfree(region->gone);
-	kfree(region);
+	hold_free(region);
+	region_destroy(region);
 }
