@@ -9,6 +9,9 @@ install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/ DESTINATION ${CMAKE_INSTALL_INC
 install(TARGETS vdma vdma_static EXPORT vdma
 	LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
 	ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(TARGETS vdma_preload LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(FILES ${PROJECT_SOURCE_DIR}/docs/man/map_contig.4
+	DESTINATION ${CMAKE_INSTALL_MANDIR}/man4)
 install(EXPORT vdma NAMESPACE vdma:: FILE vdma-targets.cmake DESTINATION ${package_dir})
 
 configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/vdma-config.cmake.in

@@ -39,9 +39,11 @@
 #include <vdma/device.h>
 #include <vdma/explain.h>
 #include <vdma/ioas.h>
+#include <vdma/mmap.h>
 #include <vdma/mmio.h>
 #include <vdma/pci.h>
 #include <vdma/region.h>
+#include <vdma/typed_mem.h>
 #include <vdma/types.h>
 
 #endif

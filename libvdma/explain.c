@@ -42,6 +42,8 @@ static const struct {
 	[VDMA_CAUSE_FILES] = { EMFILE, "files" },
 	[VDMA_CAUSE_TOO_MANY] = { ENOSPC, "too-many" },
 	[VDMA_CAUSE_SYSTEM] = { EIO, "system" },
+	[VDMA_CAUSE_QUOTA] = { EDQUOT, "quota" },
+	[VDMA_CAUSE_DEADLINE] = { ETIME, "deadline" },
 };
 
 #define NCAUSES (sizeof(causes) / sizeof(causes[0]))
@@ -105,6 +107,10 @@ int vdma_fail_sys(int err, const char *fmt, ...)
 	case EINTR:
 		cause = VDMA_CAUSE_SIGNAL;
 		remedy = ". Call again.";
+		break;
+	case ETIME:
+		cause = VDMA_CAUSE_DEADLINE;
+		remedy = ". Call again, or give it more time.";
 		break;
 	case EACCES:
 		cause = VDMA_CAUSE_PERMISSION;

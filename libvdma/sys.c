@@ -10,6 +10,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,16 +19,25 @@ const char *vdma_sys_pci_path(void)
 	return "/sys/bus/pci";
 }
 
+/*
+ * Not open() and close(): those are cancellation points, and a thread that ends
+ * between them would leave descriptors behind.
+ */
 int vdma_sys_open(const char *path, int flags)
 {
-	int fd = open(path, flags | O_CLOEXEC);
+	long fd = syscall(SYS_openat, AT_FDCWD, path, flags | O_CLOEXEC);
 
-	return fd < 0 ? -errno : fd;
+	return fd < 0 ? -errno : (int)fd;
 }
 
 void vdma_sys_close(int fd)
 {
-	close(fd);
+	syscall(SYS_close, fd);
+}
+
+int vdma_sys_keep_over_exec(int fd)
+{
+	return fcntl(fd, F_SETFD, 0) ? -errno : 0;
 }
 
 int vdma_sys_ioctl(int fd, unsigned long request, void *arg)

@@ -17,6 +17,9 @@ const char *vdma_sys_pci_path(void);
 int vdma_sys_open(const char *path, int flags);
 void vdma_sys_close(int fd);
 
+/* No longer close-on-exec. */
+int vdma_sys_keep_over_exec(int fd);
+
 /* What the ioctl returned. */
 int vdma_sys_ioctl(int fd, unsigned long request, void *arg);
 

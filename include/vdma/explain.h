@@ -62,6 +62,8 @@ enum vdma_cause {
 	VDMA_CAUSE_FILES,	 /* no free file descriptor */
 	VDMA_CAUSE_TOO_MANY,	 /* more objects than the parent can hold */
 	VDMA_CAUSE_SYSTEM,	 /* the system answered what it should not */
+	VDMA_CAUSE_QUOTA,	 /* the administrator's quota or ceiling */
+	VDMA_CAUSE_DEADLINE,	 /* the memory was not found in time */
 };
 
 /**

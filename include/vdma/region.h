@@ -101,9 +101,10 @@ struct vdma_region_info {
  * mapped in none.
  *
  * Return: 0, -EINVAL, -E2BIG, -ENOMEM (no such memory), -ENOENT (the module is
- * not loaded), -EACCES, -EPERM, -EAGAIN (RLIMIT_MEMLOCK), -ENOSPC (DMA
- * entries), -EADDRNOTAVAIL (no room in the window or below the address
- * limit), -EOPNOTSUPP (no such page size), -EINTR, -EMFILE, -EIO.
+ * not loaded), -EACCES, -EPERM, -EAGAIN (RLIMIT_MEMLOCK), -EDQUOT (a quota of
+ * the administrator), -ENOSPC (DMA entries), -EADDRNOTAVAIL (no room in the
+ * window or below the address limit), -EOPNOTSUPP (no such page size), -EINTR,
+ * -EMFILE, -EIO.
  * Thread-safe; other threads' calls on the arena, its regions and address
  * spaces wait until the memory is there.
  */

@@ -63,11 +63,14 @@ struct group {
 	unsigned int devices;
 };
 
-enum kind { FREE, FILE_FD, CONTAINER, GROUP, DEVICE, CONTIG };
+enum kind { FREE, FILE_FD, CONTAINER, GROUP, DEVICE, CONTIG, REGION };
 
 static struct {
 	enum kind kind;
 	int index;
+	bool kept;
+	uint64_t length;		    /* of a region */
+	struct map_contig_configure config; /* of an open node */
 } fds[MAX_FDS];
 static struct node nodes[MAX_NODES];
 static size_t nnodes;
@@ -76,6 +79,7 @@ static size_t ndevices;
 static struct container containers[MAX_FDS];
 static struct group groups[MAX_GROUPS];
 static size_t ngroups, eventfds;
+static uint64_t objects;
 
 /* The nth call fails if a test wants that. */
 static int injected(void)
@@ -161,11 +165,21 @@ void fake_reset(void)
 	fake.ranges[1] = (struct vdma_range){ 0xfef00000, (UINT64_C(1) << 39) - 1 };
 	fake.nranges = 2;
 	fake.contig_pa = UINT64_C(0x40000000);
+	fake.limits = (struct map_contig_limits){
+		.memlock = MAP_CONTIG_UNLIMITED,
+		.user_quota = MAP_CONTIG_UNLIMITED,
+		.ceiling = MAP_CONTIG_UNLIMITED,
+		.available = UINT64_C(1) << 40,
+		.left = UINT64_C(1) << 40,
+	};
+	fake.largest = UINT64_C(1) << 38;
 	fake.hugetlb_free = 4;
 	fake_file("/dev/vfio/vfio", "");
 	fake_file("/dev/map_contig", "");
 	fake_file("/proc/meminfo",
 		  "MemTotal: 2048000 kB\nMemFree: 1024000 kB\nMemAvailable: 1500000 kB\n");
+	fake_file("/sys/devices/system/node/node0", "");
+	fake_file("/sys/devices/system/node/node1", "");
 	fake_file("/proc/1/comm", "init\n");
 	fake_file("/sys/module/vfio_iommu_type1/parameters/dma_entry_limit", "100\n");
 	fake_file("/sys/kernel/iommu_groups/0/type", "DMA\n");
@@ -321,6 +335,7 @@ static int new_fd(enum kind kind, int index)
 
 	for (i = 0; i < MAX_FDS; i++)
 		if (fds[i].kind == FREE) {
+			memset(&fds[i], 0, sizeof(fds[i]));
 			fds[i].kind = kind;
 			fds[i].index = index;
 			return FIRST_FD + i;
@@ -674,12 +689,79 @@ static int contig_query(struct map_contig_query *q)
 	return 0;
 }
 
+static int contig_alloc(struct map_contig_alloc *a)
+{
+	int fd;
+
+	fake.alloc = *a;
+	if (fake.contig_err)
+		return -fake.contig_err;
+	fd = new_fd(REGION, 0);
+	if (fd < 0)
+		return fd;
+	fds[fd - FIRST_FD].length = (a->length + 4095) & ~UINT64_C(4095);
+	a->phys = fake.contig_secret ? MAP_CONTIG_PHYS_NONE : fake.contig_pa;
+	a->fd = fd;
+	return 0;
+}
+
+static int contig_configure(int i, struct map_contig_configure *c)
+{
+	/* A node that has gone offline; not one page below the address. */
+	if (c->want.node > 1 || (c->want.phys_max && c->want.phys_max < 4095))
+		return -EINVAL;
+	c->object = ++objects;
+	fds[i].config = *c;
+	return 0;
+}
+
+static int contig_offset(struct map_contig_offset *o)
+{
+	const struct fake_contig_map *m = &fake.contig_map;
+	uint64_t at = o->addr - (uintptr_t)m->va;
+
+	if (!m->va || at >= m->len)
+		return -ENXIO;
+	o->offset = m->offset + at;
+	o->length = m->len - at;
+	o->object = 1;
+	o->fd = m->fd;
+	return 0;
+}
+
+static int contig_ioctl(int i, unsigned long request, void *arg)
+{
+	struct map_contig_oracle *oracle = arg;
+	struct map_contig_limits *limits = arg;
+
+	if (request == MAP_CONTIG_QUERY)
+		return contig_query(arg);
+	if (fake.contig_old)
+		return -ENOTTY;
+	switch (request) {
+	case MAP_CONTIG_ALLOC: return contig_alloc(arg);
+	case MAP_CONTIG_CONFIGURE: return contig_configure(i, arg);
+	case MAP_CONTIG_CONFIGURATION:
+		*(struct map_contig_configure *)arg = fds[i].config;
+		return 0;
+	case MAP_CONTIG_OFFSET: return contig_offset(arg);
+	case MAP_CONTIG_LIMITS: *limits = fake.limits; return 0;
+	case MAP_CONTIG_ORACLE:
+		fake.oracle = *oracle;
+		oracle->largest = fake.largest;
+		return 0;
+	}
+	return -ENOTTY;
+}
+
 int vdma_sys_ioctl(int fd, unsigned long request, void *arg)
 {
 	int i = fd - FIRST_FD, err = injected();
 
 	if (err)
 		return err;
+	if (i < 0 || i >= MAX_FDS || fds[i].kind == FREE)
+		return -EBADF;
 	if (request == fake.fail_request && fake.fail_request_err && !fake.fail_request_skip--) {
 		err = -fake.fail_request_err;
 		fake.fail_request_err = 0;
@@ -689,7 +771,7 @@ int vdma_sys_ioctl(int fd, unsigned long request, void *arg)
 	case CONTAINER: return container_ioctl(&containers[fds[i].index], request, arg);
 	case GROUP: return group_ioctl(&groups[fds[i].index], request, arg);
 	case DEVICE: return device_ioctl(&devices[fds[i].index], request, arg);
-	case CONTIG: return request == MAP_CONTIG_QUERY ? contig_query(arg) : -ENOTTY;
+	case CONTIG: return contig_ioctl(i, request, arg);
 	default: return -ENOTTY;
 	}
 }
@@ -716,28 +798,57 @@ int vdma_sys_mmap(void *addr, size_t len, int prot, int flags, int fd, uint64_t 
 		return err;
 	if (fd < 0 && len > fake.max_mmap)
 		return -ENOMEM;
-	if (fd >= 0 && fds[i].kind == CONTIG && fake.contig_err) {
+	if (i >= 0 && (fds[i].kind == CONTIG || fds[i].kind == REGION)) {
+		if (!(flags & MAP_SHARED) || offset)
+			return -EINVAL;
+		if (fds[i].kind == REGION && len > fds[i].length)
+			return -ENXIO;
+		err = fds[i].kind == CONTIG ? fake.contig_err : fake.contig_map_err;
+	}
+	if (err) {
 		/* As the kernel: what was there is gone before the driver is asked. */
 		munmap(addr, len);
 		if (fake.foreign)
 			mmap(addr, 4096, PROT_READ | PROT_WRITE,
 			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
-		return -fake.contig_err;
+		return -err;
 	}
-	if (fd >= 0 && fds[i].kind == DEVICE && outside_bar(&devices[fds[i].index], len, offset))
+	if (i >= 0 && fds[i].kind == DEVICE && outside_bar(&devices[fds[i].index], len, offset))
 		return -EINVAL;
 	if (flags & MAP_HUGETLB) {
 		if (len >> 21 > fake.hugetlb_free)
 			return -ENOMEM;
 		flags &= (1 << MAP_HUGE_SHIFT) - 1 - MAP_HUGETLB;
 	}
-	if (fd >= 0)
+	/* A file that is real stays so. */
+	if (fd >= FIRST_FD) {
 		flags |= MAP_ANONYMOUS;
-	va = mmap(addr, len, prot, flags, -1, 0);
+		fd = -1;
+	}
+	va = mmap(addr, len, prot, flags, fd, fd < 0 ? 0 : (off_t)offset);
 	if (va == MAP_FAILED)
 		return -errno;
 	*out = va;
 	return 0;
+}
+
+int vdma_sys_keep_over_exec(int fd)
+{
+	int err = injected();
+
+	if (!err)
+		fds[fd - FIRST_FD].kept = true;
+	return err;
+}
+
+bool fake_is_kept(int fd)
+{
+	return fds[fd - FIRST_FD].kept;
+}
+
+const struct map_contig_configure *fake_configuration(int fd)
+{
+	return &fds[fd - FIRST_FD].config;
 }
 
 int vdma_sys_munmap(void *addr, size_t len)

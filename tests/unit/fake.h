@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 #include <vdma/types.h>
+#include <vdma/uapi/map_contig.h>
 
 #define FAKE_PID 4242
 
@@ -35,9 +36,20 @@ struct fake {
 	bool short_unmap; /* unmap says that it did nothing */
 
 	/* map_contig and hugetlb */
-	int contig_err;	    /* errno of mmap; 0: works */
+	int contig_err;	    /* errno of the allocation; 0: works */
+	int contig_map_err; /* errno of mapping a region; 0: works */
+	bool contig_old;    /* the first release: QUERY and mmap of the node alone */
 	bool contig_secret; /* QUERY is EPERM */
 	uint64_t contig_pa;
+	struct map_contig_limits limits; /* what the ioctl answers */
+	uint64_t largest;		 /* what the oracle answers */
+	struct map_contig_oracle oracle; /* what it was asked last */
+	struct map_contig_alloc alloc;	 /* what was allocated last */
+	struct fake_contig_map {	 /* a mapping of a node, for OFFSET */
+		const char *va;
+		uint64_t len, offset;
+		int32_t fd;
+	} contig_map;
 	bool foreign; /* another thread's mapping falls into the gap that a failing mmap leaves */
 	uint64_t hugetlb_free;
 
@@ -87,6 +99,10 @@ size_t fake_mappings(void);
 bool fake_is_mapped(unsigned int container, uint64_t iova, const void *va, uint64_t len);
 
 size_t fake_open_files(void);
+
+/* A node's configuration, and whether it stays open over exec. */
+const struct map_contig_configure *fake_configuration(int fd);
+bool fake_is_kept(int fd);
 
 /* Does one inaccessible mapping of /proc/self/maps cover this? */
 bool fake_is_reserved(const void *va, size_t len);

@@ -315,16 +315,85 @@ static void test_no_module(void **state)
 	assert_int_equal(used_bytes(), 0);
 }
 
-static void test_module_refuses(void **state)
+static void test_allocated_before_mapped(void **state)
+{
+	struct vdma_region *region = create(3 * MIB, VDMA_PROVIDER_CONTIG, 0);
+
+	(void)state;
+	assert_int_equal(fake.alloc.length, 3 * MIB);
+	/* A child has nothing of it, as region.h says. */
+	assert_int_equal(fake.alloc.want.fork, MAP_CONTIG_FORK_NONE);
+	assert_int_equal(fake.alloc.flags, 0);
+	assert_int_equal(fake_open_files(), 0);
+	ASSERT_OK(vdma_region_destroy(region));
+}
+
+/* The module's first release knows neither ALLOC nor LIMITS nor ORACLE. */
+static void test_old_module(void **state)
 {
 	struct vdma_region *region;
 
 	(void)state;
+	fake.contig_old = true;
+	region = create(64 * MIB, VDMA_PROVIDER_CONTIG, 0);
+	assert_int_equal(vdma_region_buf(region).pa, fake.contig_pa);
+	ASSERT_OK(vdma_region_destroy(region));
 	fake.contig_err = ENOMEM;
 	ASSERT_FAILS(vdma_region_create(arena, 64 * MIB, NULL, &region), ENOMEM, VDMA_CAUSE_NO_RUN,
 		     "64 MiB", "1000 MiB", "VDMA_PROVIDER_HUGETLB");
 	assert_int_equal(vdma_last_failure()->need, 64 * MIB);
 	assert_int_equal(vdma_last_failure()->limit, 1024000 * 1024);
+}
+
+static void test_no_run(void **state)
+{
+	struct vdma_region *region;
+
+	(void)state;
+	fake.contig_err = ENOMEM;
+	fake.largest = 12 * MIB;
+	ASSERT_FAILS(vdma_region_create(arena, 64 * MIB, NULL, &region), ENOMEM, VDMA_CAUSE_NO_RUN,
+		     "64 MiB", "12 MiB", "reserve", "VDMA_PROVIDER_HUGETLB");
+	assert_int_equal(vdma_last_failure()->need, 64 * MIB);
+	assert_int_equal(vdma_last_failure()->limit, 12 * MIB);
+	assert_int_equal(fake.oracle.length, 64 * MIB);
+	fake.largest = 128 * MIB;
+	ASSERT_FAILS(vdma_region_create(arena, 64 * MIB, NULL, &region), ENOMEM, VDMA_CAUSE_NO_RUN,
+		     "64 MiB", "128 MiB", "again");
+	fake.limits.left = 40 * MIB;
+	fake.limits.floor = 300 * MIB;
+	ASSERT_FAILS(vdma_region_create(arena, 64 * MIB, NULL, &region), ENOMEM,
+		     VDMA_CAUSE_NO_MEMORY, "64 MiB", "40 MiB", "floor", "300 MiB");
+	assert_int_equal(vdma_last_failure()->limit, 40 * MIB);
+}
+
+static void test_quota(void **state)
+{
+	struct vdma_region *region;
+
+	(void)state;
+	fake.contig_err = EDQUOT;
+	fake.limits.user = 20 * MIB;
+	fake.limits.user_copies = 4 * MIB;
+	fake.limits.user_quota = 32 * MIB;
+	fake.limits.total = 100 * MIB;
+	fake.limits.ceiling = 110 * MIB;
+	ASSERT_FAILS(vdma_region_create(arena, 9 * MIB, NULL, &region), EDQUOT, VDMA_CAUSE_QUOTA,
+		     "9 MiB", "32 MiB", "24 MiB", "user_quota");
+	assert_int_equal(vdma_last_failure()->used, 24 * MIB);
+	assert_int_equal(vdma_last_failure()->limit, 32 * MIB);
+	fake.limits.user_quota = MAP_CONTIG_UNLIMITED;
+	ASSERT_FAILS(vdma_region_create(arena, 11 * MIB, NULL, &region), EDQUOT, VDMA_CAUSE_QUOTA,
+		     "11 MiB", "110 MiB", "100 MiB", "ceiling");
+	assert_int_equal(vdma_last_failure()->used, 100 * MIB);
+	assert_int_equal(vdma_last_failure()->limit, 110 * MIB);
+}
+
+static void test_module_refuses(void **state)
+{
+	struct vdma_region *region;
+
+	(void)state;
 	fake.contig_err = EAGAIN;
 	fake.memlock_limit = 8 * MIB;
 	ASSERT_FAILS(vdma_region_create(arena, 64 * MIB, NULL, &region), EAGAIN, VDMA_CAUSE_MEMLOCK,
@@ -336,12 +405,20 @@ static void test_module_refuses(void **state)
 	fake.contig_err = EINTR;
 	ASSERT_FAILS(vdma_region_create(arena, 1, NULL, &region), EINTR, VDMA_CAUSE_SIGNAL,
 		     "again");
+	fake.contig_err = ETIME;
+	ASSERT_FAILS(vdma_region_create(arena, 1, NULL, &region), ETIME, VDMA_CAUSE_DEADLINE,
+		     "more time");
 	fake.contig_err = EIO;
 	ASSERT_FAILS(vdma_region_create(arena, 1, NULL, &region), EIO, VDMA_CAUSE_SYSTEM,
 		     "map_contig");
+	/* Allocated, but there is no memory for its page tables. */
+	fake.contig_err = 0;
+	fake.contig_map_err = ENOMEM;
+	ASSERT_FAILS(vdma_region_create(arena, 1, NULL, &region), ENOMEM, VDMA_CAUSE_NO_RUN,
+		     "page tables");
 	assert_int_equal(used_bytes(), 0);
 	/* The place is free again, and the reservation whole (checked at the end). */
-	fake.contig_err = 0;
+	fake.contig_map_err = 0;
 	ASSERT_OK(vdma_region_create(arena, 4096, NULL, &region));
 	assert_int_equal(vdma_region_buf(region).iova, 256 * GIB - 4096);
 	ASSERT_OK(vdma_region_destroy(region));
@@ -354,11 +431,11 @@ static void test_foreign_mapping_survives(void **state)
 
 	(void)state;
 	/* While the module says no, another thread's mmap gets the gap. */
-	fake.contig_err = ENOMEM;
+	fake.contig_map_err = ENOMEM;
 	fake.foreign = true;
 	ASSERT_FAILS(vdma_region_create(arena, 4096, NULL, &region), ENOMEM, VDMA_CAUSE_NO_RUN, "");
 	top[0] = 1; /* it is alive */
-	fake.contig_err = 0;
+	fake.contig_map_err = 0;
 	ASSERT_OK(vdma_region_create(arena, 4096, NULL, &region));
 	/* and nothing of ours is ever laid over it */
 	assert_int_equal(vdma_region_buf(region).iova, 256 * GIB - 8192);
@@ -395,6 +472,10 @@ int main(void)
 		ARENA_TEST(test_bad_arguments),
 		ARENA_TEST(test_no_addresses),
 		ARENA_TEST(test_no_module),
+		ARENA_TEST(test_allocated_before_mapped),
+		ARENA_TEST(test_old_module),
+		ARENA_TEST(test_no_run),
+		ARENA_TEST(test_quota),
 		ARENA_TEST(test_module_refuses),
 		ARENA_TEST(test_foreign_mapping_survives),
 		ARENA_TEST(test_destroy_can_be_repeated),
