@@ -1,47 +1,27 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* C4, D7: whose memory may be locked, how much of it, and that it stays put. */
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+/* C4, D7: who may have memory that stays locked, and how much of it. */
+#include <signal.h>
 #include <unistd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 
-#include "observe.h"
 #include "suite.h"
-
-#define USER 1000
-
-/* linux/mman.h has them, glibc 2.36 not yet. */
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE 25
-#endif
-#ifndef MADV_SOFT_OFFLINE
-#define MADV_SOFT_OFFLINE 101
-#endif
-
-static int node;
-
-static void *user_mmap(size_t len)
-{
-	return mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, node, 0);
-}
+#include "uapi.h"
+#include "vfio_edu.h"
 
 static int limit_zero(void *arg)
 {
 	(void)arg;
 	become(USER, 0);
-	return user_mmap(PAGE) == MAP_FAILED ? errno : 0;
+	CHECK_ERRNO(contig_alloc(PAGE), EPERM);
+	return 0;
 }
 
-static void c4_no_limit_no_memory(void **state)
+static void c4_no_limit_no_memory(void)
 {
-	(void)state;
-	assert_int_equal(in_child(limit_zero, NULL), EPERM);
+	node_let_in(USER);
+	CHECK_EQ(in_child(limit_zero, NULL), 0);
 }
 
 /* Exactly the limit, not a page more; what was unmapped counts no more. */
@@ -51,74 +31,115 @@ static int limit_exact(void *arg)
 
 	(void)arg;
 	become(USER, 4 * MIB);
-	if (user_mmap(4 * MIB + PAGE) != MAP_FAILED || errno != EAGAIN)
-		return 1;
-	a = user_mmap(3 * MIB);
-	if (a == MAP_FAILED)
-		return 2;
-	if (user_mmap(MIB + PAGE) != MAP_FAILED || errno != EAGAIN)
-		return 3;
-	b = user_mmap(MIB);
-	if (b == MAP_FAILED)
-		return 4;
-	if (munmap(a, 3 * MIB))
-		return 5;
-	for (int i = 0; i < 100; i++) {
-		a = user_mmap(3 * MIB);
-		if (a == MAP_FAILED)
-			return 6;
-		if (munmap(a, 3 * MIB))
-			return 7;
+	CHECK_ERRNO(contig_alloc(4 * MIB + PAGE), EAGAIN);
+	a = contig_alloc(3 * MIB);
+	CHECK_OK(a);
+	CHECK_ERRNO(contig_alloc(MIB + PAGE), EAGAIN);
+	b = contig_alloc(MIB);
+	CHECK_OK(b);
+	CHECK_OK(munmap(a, 3 * MIB));
+	for (int i = 0; i < 10; i++) {
+		a = contig_alloc(3 * MIB);
+		CHECK_OK(a);
+		CHECK_OK(munmap(a, 3 * MIB));
 	}
 	/* Nothing is charged a second time as mlocked or pinned memory. */
+	CHECK_EQ(status("VmLck"), 0);
+	CHECK_EQ(status("VmPin"), 0);
 	return 0;
 }
 
-static void c4_limit_is_exact(void **state)
+static void c4_limit_is_exact(void)
 {
-	(void)state;
-	assert_int_equal(in_child(limit_exact, NULL), 0);
+	node_let_in(USER);
+	CHECK_EQ(in_child(limit_exact, NULL), 0);
 	/* The first child's memory is off the account when it is dead. */
-	assert_int_equal(in_child(limit_exact, NULL), 0);
+	CHECK_EQ(in_child(limit_exact, NULL), 0);
 }
 
-/* The sum is the user's, not the process's. */
-static int limit_in_second_process(void *arg)
+static int limit_second(void *arg)
 {
-	int wstatus;
-	pid_t pid;
-
 	(void)arg;
 	become(USER, 4 * MIB);
-	if (user_mmap(3 * MIB) == MAP_FAILED)
-		return 1;
-	pid = fork();
-	if (!pid)
-		_exit(user_mmap(2 * MIB) == MAP_FAILED && errno == EAGAIN ? 0 : 2);
-	if (waitpid(pid, &wstatus, 0) != pid || !WIFEXITED(wstatus))
-		return 3;
-	return WEXITSTATUS(wstatus);
+	CHECK_ERRNO(contig_alloc(2 * MIB), EAGAIN);
+	CHECK_OK(contig_alloc(MIB));
+	return 0;
 }
 
-static void c4_limit_is_per_user(void **state)
+static int limit_first(void *arg)
 {
-	(void)state;
-	assert_int_equal(in_child(limit_in_second_process, NULL), 0);
+	int *ready = arg;
+	char go;
+
+	become(USER, 4 * MIB);
+	CHECK_OK(contig_alloc(3 * MIB));
+	CHECK_EQ(write(ready[1], "", 1), 1);
+	return (int)read(ready[2], &go, 1);
 }
 
-static void c4_capability_lifts_the_limit(void **state)
+/* The sum is the user's, not the process's: two that have nothing to do with each other. */
+static void c4_limit_is_per_user(void)
+{
+	int pipes[4], wstatus;
+	char byte;
+	pid_t pid;
+
+	node_let_in(USER);
+	CHECK_OK(pipe(pipes));
+	CHECK_OK(pipe(pipes + 2));
+	pid = fork();
+	CHECK_OK(pid);
+	if (!pid) {
+		close(pipes[3]);
+		_exit(limit_first(pipes));
+	}
+	CHECK_EQ(read(pipes[0], &byte, 1), 1);
+	CHECK_EQ(in_child(limit_second, NULL), 0);
+	close(pipes[3]);
+	CHECK_EQ(waitpid(pid, &wstatus, 0), pid);
+	CHECK_EQ(wstatus, 0);
+}
+
+/* Another user's memory does not count. */
+static int limit_other_user(void *arg)
+{
+	(void)arg;
+	become_of(USER + 1, USER, 4 * MIB);
+	CHECK_OK(contig_alloc(4 * MIB));
+	return 0;
+}
+
+static void c4_users_are_apart(void)
+{
+	int pipes[4];
+	char byte;
+	pid_t pid;
+
+	node_let_in(USER);
+	CHECK_OK(pipe(pipes));
+	CHECK_OK(pipe(pipes + 2));
+	pid = fork();
+	CHECK_OK(pid);
+	if (!pid)
+		_exit(limit_first(pipes));
+	CHECK_EQ(read(pipes[0], &byte, 1), 1);
+	CHECK_EQ(in_child(limit_other_user, NULL), 0);
+	CHECK_OK(kill(pid, SIGKILL));
+	CHECK_EQ(waitpid(pid, NULL, 0), pid);
+}
+
+static void c4_capability_lifts_the_limit(void)
 {
 	struct rlimit old, none = { 0, 0 };
 	void *va;
 
-	(void)state;
-	assert_return_code(getrlimit(RLIMIT_MEMLOCK, &old), errno);
+	CHECK_OK(getrlimit(RLIMIT_MEMLOCK, &old));
 	none.rlim_max = old.rlim_max;
-	assert_return_code(setrlimit(RLIMIT_MEMLOCK, &none), errno);
-	va = contig_mmap(64 * MIB);
-	assert_ptr_not_equal(va, MAP_FAILED);
+	CHECK_OK(setrlimit(RLIMIT_MEMLOCK, &none));
+	va = contig_alloc(64 * MIB);
+	CHECK_OK(va);
 	munmap(va, 64 * MIB);
-	assert_return_code(setrlimit(RLIMIT_MEMLOCK, &old), errno);
+	CHECK_OK(setrlimit(RLIMIT_MEMLOCK, &old));
 }
 
 /* RLIMIT_MEMLOCK of N is enough to hold N and to register it with VFIO. */
@@ -128,104 +149,74 @@ static int limit_with_vfio(void *arg)
 	void *va;
 
 	become(USER, 8 * MIB);
-	va = user_mmap(8 * MIB);
-	if (va == MAP_FAILED)
-		return errno;
-	if (vfio_map(vfio, va, 8 * MIB, 1 << 20))
-		return 2;
-	return vfio_unmap(vfio, 8 * MIB, 1 << 20) ? 3 : 0;
+	va = contig_alloc(8 * MIB);
+	CHECK_OK(va);
+	CHECK_OK(vfio_map(vfio, va, 8 * MIB, 1 << 20));
+	CHECK_OK(vfio_unmap(vfio, 8 * MIB, 1 << 20));
+	return 0;
 }
 
-static void d7_the_limit_is_enough_for_vfio(void **state)
+static void d7_the_limit_is_enough_for_vfio(void)
 {
 	struct vfio vfio;
 
-	(void)state;
 	vfio_open(&vfio);
-	assert_int_equal(in_child(limit_with_vfio, &vfio), 0);
+	node_let_in(USER);
+	CHECK_EQ(in_child(limit_with_vfio, &vfio), 0);
 	vfio_close(&vfio);
-	assert_int_equal(ledger_wait(0), 0);
+	CHECK_EQ(ledger_wait(0), 0);
 }
 
-static void write_number(const char *path, unsigned long n)
+/* What LIMITS says is left can be had, and a page more cannot. */
+static int limits_agree(void *arg)
 {
-	char text[32];
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	ssize_t len = snprintf(text, sizeof(text), "0x%lx", n);
+	struct map_contig_limits limits;
+	int node = node_open();
+	void *va;
 
-	/* Refusing is the expected answer of some; the frames decide. */
-	assert_true(fd >= 0);
-	if (write(fd, text, (size_t)len) != len)
-		print_message("%s: %s\n", path, strerror(errno));
-	close(fd);
+	(void)arg;
+	become(USER, 8 * MIB);
+	CHECK_OK(node_limits(node, &limits));
+	CHECK_EQ(limits.memlock, 8 * MIB);
+	CHECK_EQ(limits.user, 0);
+	CHECK_EQ(limits.left, 8 * MIB);
+	CHECK_EQ(limits.privileges & MAP_CONTIG_MAY_LOCK, 0);
+	va = contig_alloc(3 * MIB);
+	CHECK_OK(va);
+	CHECK_OK(node_limits(node, &limits));
+	CHECK_EQ(limits.user, 3 * MIB);
+	CHECK_EQ(limits.left, 5 * MIB);
+	CHECK_ERRNO(contig_alloc(limits.left + PAGE), EAGAIN);
+	va = contig_alloc(limits.left);
+	CHECK_OK(va);
+	CHECK_OK(node_limits(node, &limits));
+	CHECK_EQ(limits.left, 0);
+	return 0;
 }
 
-/* Whoever tries to move or drop pages: frames and bytes stay. */
-static void c4_pages_never_move(void **state)
+static void d7_limits_tells_what_is_left(void)
 {
-	size_t len = 4 * MIB + 16 * KIB, n = len / PAGE;
-	unsigned char *va = contig_mmap(len);
-	uint64_t *before, *after;
-	void *page;
-	int nodes = 0, st = 0;
+	struct map_contig_limits limits;
+	int node = node_open();
 
-	(void)state;
-	assert_ptr_not_equal(va, MAP_FAILED);
-	for (size_t i = 0; i < len; i++)
-		va[i] = (unsigned char)(i * 7 + i / PAGE);
-	before = pagemap_frames(va, len);
-
-	write_number("/proc/sys/vm/compact_memory", 1);
-	write_number("/proc/sys/vm/drop_caches", 3);
-	page = va;
-	syscall(SYS_move_pages, 0, 1UL, &page, &nodes, &st, 2 /* MPOL_MF_MOVE */);
-	syscall(SYS_mbind, va, len, 1 /* MPOL_PREFERRED */, &(unsigned long){ 1 }, 8UL, 2U);
-	madvise(va, len, MADV_DONTNEED);
-	madvise(va, len, MADV_FREE);
-	madvise(va, len, MADV_COLD);
-	madvise(va, len, MADV_PAGEOUT);
-	madvise(va, len, MADV_MERGEABLE);
-	madvise(va, len, MADV_HUGEPAGE);
-	madvise(va, len, MADV_COLLAPSE);
-	madvise(va, len, MADV_REMOVE);
-	madvise(va, PAGE, MADV_SOFT_OFFLINE);
-	write_number("/sys/devices/system/memory/soft_offline_page", before[600] * PAGE);
-	memory_churn();
-
-	for (size_t i = 0; i < len; i++)
-		if (va[i] != (unsigned char)(i * 7 + i / PAGE))
-			fail_msg("byte %zu changed", i);
-	after = pagemap_frames(va, len);
-	assert_memory_equal(before, after, n * sizeof(*before));
-	free(before);
-	free(after);
-	munmap(va, len);
+	node_let_in(USER);
+	CHECK_EQ(in_child(limits_agree, NULL), 0);
+	CHECK_EQ(ledger_wait(0), 0);
+	CHECK_OK(node_limits(node, &limits));
+	CHECK(limits.privileges & MAP_CONTIG_MAY_LOCK);
+	CHECK(limits.privileges & MAP_CONTIG_MAY_SEE_PHYS);
+	CHECK_EQ(limits.user, 0);
+	CHECK(limits.left > 64 * MIB);
+	CHECK(limits.left <= limits.available + limits.reserve_free);
 }
 
-static int open_node(void **state)
-{
-	(void)state;
-	/* The node's permissions are the administrator's; these tests are on limits. */
-	node = open("/dev/map_contig", O_RDWR | O_CLOEXEC);
-	return node < 0;
-}
-
-static int close_node(void **state)
-{
-	(void)state;
-	return close(node);
-}
-
-int run_limits(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(c4_no_limit_no_memory),
-		cmocka_unit_test(c4_limit_is_exact),
-		cmocka_unit_test(c4_limit_is_per_user),
-		cmocka_unit_test(c4_capability_lifts_the_limit),
-		cmocka_unit_test(d7_the_limit_is_enough_for_vfio),
-		cmocka_unit_test(c4_pages_never_move),
-	};
-
-	return cmocka_run_group_tests_name("limits", tests, open_node, close_node);
-}
+const struct test limits_tests[] = {
+	TEST_FRONTS(c4_no_limit_no_memory, FRONT_ALL),
+	TEST_FRONTS(c4_limit_is_exact, FRONT_ALL),
+	TEST_FRONTS(c4_limit_is_per_user, FRONT_ALL),
+	TEST_FRONTS(c4_users_are_apart, FRONT_IOCTL | FRONT_MMAP),
+	TEST_FRONTS(c4_capability_lifts_the_limit, FRONT_ALL),
+	TEST_FRONTS(d7_the_limit_is_enough_for_vfio, FRONT_ALL),
+	TEST_FRONTS(d7_limits_tells_what_is_left, FRONT_IOCTL | FRONT_MMAP),
+	TESTS_END,
+};

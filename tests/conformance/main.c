@@ -1,35 +1,78 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The clauses of MAP_CONTIG, as tests: run in a guest as root, with the module
- * loaded and edu bound to vfio-pci.
+ * The clauses of MAP_CONTIG as tests, for any machine that has map_contig.ko:
+ * see usage. In a guest:
  *
- *	scripts/guest --device edu -- build/tests/conformance/conformance [PATTERN]
+ *	scripts/guest --device edu -- build/tests/conformance/vdma-conformance
  */
 #include <stdio.h>
-#include <sys/utsname.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
-#include "suite.h"
+#include "runner.h"
 
-int kernel_has_folios(void)
+/* The module goes, and pages are lost, when all else has been seen to work. */
+static const struct test *const tables[] = {
+	contiguous_tests, query_tests,	abi_tests,	rules_tests,
+	limits_tests,	  stay_tests,	mapping_tests,	fork_tests,
+	fork_fail_tests,  dma_tests,	teardown_tests, constraints_tests,
+	policy_tests,	  search_tests, pin_tests,	share_tests,
+	module_tests,	  poison_tests, NULL,
+};
+
+static void usage(FILE *to)
 {
-	struct utsname u;
-	int major = 0, minor = 0;
-
-	if (uname(&u) || sscanf(u.release, "%d.%d", &major, &minor) != 2)
-		fail_msg("what kernel is this?");
-	return major > 6 || (major == 6 && minor >= 12);
+	fputs("Usage: vdma-conformance [--list] [--filter PATTERN] [--tap FILE] [--preload FILE]\n"
+	      "\n"
+	      "Tests what contiguous memory promises, clause by clause, as root on a machine with\n"
+	      "map_contig.ko loaded. Prints TAP; the exit status is 0 if no test failed.\n"
+	      "\n"
+	      "  --list            print the names of the tests\n"
+	      "  --filter PATTERN  just those whose name is like the shell pattern: 'c6_*',\n"
+	      "                    '*/ioctl', '@(c5_*|c6_*)'\n"
+	      "  --tap FILE        the TAP goes to FILE as well\n"
+	      "  --preload FILE    the preload library (default libvdma-preload.so, which is\n"
+	      "                    found where ld.so looks)\n"
+	      "\n"
+	      "It fills memory, changes module parameters (and back), and unloads the module:\n"
+	      "not for a machine that is in use. Tests with a device need VDMA_BDF_EDU, an edu of\n"
+	      "QEMU bound to vfio-pci; VDMA_MODULE is the module's file, to load it again.\n",
+	      to);
 }
 
 int main(int argc, char **argv)
 {
-	int failed = 0;
+	struct runner_options options = { .preload = "libvdma-preload.so" };
 
-	if (argc > 1)
-		cmocka_set_test_filter(argv[1]);
-	failed += run_allocation();
-	failed += run_query();
-	failed += run_limits();
-	failed += run_mapping();
-	failed += run_teardown();
-	return failed ? 1 : 0;
+	if (argc > 1 && !strcmp(argv[1], RUNNER_CHILD))
+		runner_run_child(tables, argv + 2);
+	for (int i = 1; i < argc; i++) {
+		const char **value = NULL;
+
+		if (!strcmp(argv[i], "--help")) {
+			usage(stdout);
+			return 0;
+		}
+		if (!strcmp(argv[i], "--list")) {
+			options.list = true;
+			continue;
+		}
+		if (!strcmp(argv[i], "--filter"))
+			value = &options.filter;
+		else if (!strcmp(argv[i], "--tap"))
+			value = &options.tap;
+		else if (!strcmp(argv[i], "--preload"))
+			value = &options.preload;
+		if (!value || i + 1 == argc) {
+			usage(stderr);
+			return 2;
+		}
+		*value = argv[++i];
+	}
+	if (!options.list && geteuid()) {
+		fputs("vdma-conformance: page frame numbers are for root only\n", stderr);
+		return 2;
+	}
+	return runner_run(tables, &options) ? 1 : 0;
 }

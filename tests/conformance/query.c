@@ -1,150 +1,158 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* D3 and the ioctl's own rules: what the module tells, and to whom. */
-#include <errno.h>
+/* D3: what the module tells about physical addresses, and to whom. */
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 
-#include <vdma/uapi/map_contig.h>
-
-#include "observe.h"
 #include "suite.h"
+#include "uapi.h"
 
-#define PARAM "/sys/module/map_contig/parameters/phys_for_all"
-
-static int query_fd;
+#define PHYS_FOR_ALL "/sys/module/map_contig/parameters/phys_for_all"
 
 static int query(struct map_contig_query *q, const void *addr)
 {
-	*q = (struct map_contig_query){ .size = sizeof(*q), .addr = (uintptr_t)addr };
-	return ioctl(query_fd, MAP_CONTIG_QUERY, q);
+	int node = node_open(), ret, err;
+
+	ret = node_query(node, addr, q);
+	err = errno;
+	close(node);
+	errno = err;
+	return ret;
 }
 
-static void d3_query_tells_what_pagemap_shows(void **state)
+static void d3_query_tells_what_pagemap_shows(void)
 {
 	size_t len = 4 * MIB + 8 * KIB;
-	char *va = contig_mmap(len);
+	char *va = contig_alloc(len);
 	uint64_t *frames = pagemap_frames(va, len);
 	struct map_contig_query q;
 
-	(void)state;
-	assert_return_code(query(&q, va), errno);
-	assert_int_equal(q.phys, frames[0] * PAGE);
-	assert_int_equal(q.length, len);
-	assert_int_equal(q.node, 0);
-	assert_int_equal(q.folio_shift, kernel_has_folios() ? 21 : 12);
+	CHECK_OK(query(&q, va));
+	CHECK_EQ(q.phys, frames[0] * PAGE);
+	CHECK_EQ(q.length, len);
+	CHECK(q.node >= 0);
+	CHECK_EQ(q.folio_shift, node_features() & MAP_CONTIG_HAS_FOLIOS ? 21 : 12);
 
 	/* In the middle, unaligned; and in the tail, which is no folio. */
-	assert_return_code(query(&q, va + 5 * PAGE + 7), errno);
-	assert_int_equal(q.phys, frames[5] * PAGE + 7);
-	assert_int_equal(q.length, len - 5 * PAGE - 7);
-	assert_return_code(query(&q, va + len - 1), errno);
-	assert_int_equal(q.phys, frames[len / PAGE - 1] * PAGE + PAGE - 1);
-	assert_int_equal(q.length, 1);
-	assert_int_equal(q.folio_shift, 12);
+	CHECK_OK(query(&q, va + 5 * PAGE + 7));
+	CHECK_EQ(q.phys, frames[5] * PAGE + 7);
+	CHECK_EQ(q.length, len - 5 * PAGE - 7);
+	CHECK_OK(query(&q, va + len - 1));
+	CHECK_EQ(q.phys, frames[len / PAGE - 1] * PAGE + PAGE - 1);
+	CHECK_EQ(q.length, 1);
+	CHECK_EQ(q.folio_shift, 12);
 	free(frames);
 	munmap(va, len);
 }
 
-static void query_refuses(void **state)
+/* An address is a secret; the memory itself is not denied. */
+static int as_user(void *arg)
 {
-	struct {
-		struct map_contig_query q;
-		uint64_t tail;
-	} longer;
-	char *va = contig_mmap(PAGE), *other;
+	bool told = *(bool *)arg;
+	struct map_contig_alloc alloc = { .size = sizeof(alloc), .length = PAGE };
+	struct map_contig_limits limits;
 	struct map_contig_query q;
-
-	(void)state;
-	other = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	assert_int_equal(query(&q, other), -1);
-	assert_int_equal(errno, ENXIO);
-	assert_int_equal(query(&q, NULL), -1);
-	assert_int_equal(errno, ENXIO);
-
-	q = (struct map_contig_query){ .size = sizeof(q) - 1, .addr = (uintptr_t)va };
-	assert_int_equal(ioctl(query_fd, MAP_CONTIG_QUERY, &q), -1);
-	assert_int_equal(errno, EINVAL);
-	q = (struct map_contig_query){ .size = sizeof(q), .flags = 1, .addr = (uintptr_t)va };
-	assert_int_equal(ioctl(query_fd, MAP_CONTIG_QUERY, &q), -1);
-	assert_int_equal(errno, EOPNOTSUPP);
-
-	memset(&longer, 0, sizeof(longer));
-	longer.q.size = sizeof(longer);
-	longer.q.addr = (uintptr_t)va;
-	assert_return_code(ioctl(query_fd, MAP_CONTIG_QUERY, &longer), errno);
-	assert_true(longer.q.phys != 0);
-	longer.tail = 1;
-	assert_int_equal(ioctl(query_fd, MAP_CONTIG_QUERY, &longer), -1);
-	assert_int_equal(errno, E2BIG);
-
-	assert_int_equal(ioctl(query_fd, MAP_CONTIG_QUERY, NULL), -1);
-	assert_int_equal(errno, EFAULT);
-	assert_int_equal(ioctl(query_fd, MAP_CONTIG_QUERY + 1, &q), -1);
-	assert_int_equal(errno, ENOTTY);
-	munmap(va, PAGE);
-	munmap(other, PAGE);
-}
-
-static int query_as_user(void *arg)
-{
-	struct map_contig_query q;
+	int node;
 	char *va;
 
-	(void)arg;
-	become(1000, 64 * KIB);
-	va = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, query_fd, 0);
-	if (va == MAP_FAILED)
-		return 98;
+	become(USER, 64 * KIB);
+	va = contig_alloc(PAGE);
+	CHECK_OK(va);
 	memset(va, 1, PAGE);
-	return query(&q, va) ? errno : q.phys ? 0 : 97;
+	node = node_open();
+	CHECK_OK(ioctl(node, MAP_CONTIG_ALLOC, &alloc));
+	CHECK_OK(node_limits(node, &limits));
+	if (told) {
+		CHECK_OK(query(&q, va));
+		CHECK(q.phys && q.phys != MAP_CONTIG_PHYS_NONE);
+		CHECK(alloc.phys && alloc.phys != MAP_CONTIG_PHYS_NONE);
+		CHECK_OK(node_query(alloc.fd, NULL, &q));
+		CHECK_EQ(q.phys, alloc.phys);
+		CHECK(limits.privileges & MAP_CONTIG_MAY_SEE_PHYS);
+	} else {
+		CHECK_ERRNO(query(&q, va), EPERM);
+		CHECK_EQ(alloc.phys, MAP_CONTIG_PHYS_NONE);
+		CHECK_ERRNO(node_query(alloc.fd, NULL, &q), EPERM);
+		CHECK(!(limits.privileges & MAP_CONTIG_MAY_SEE_PHYS));
+	}
+	return 0;
 }
 
-static void set_param(const char *text)
+static void d3_physical_address_needs_privilege(void)
 {
-	int fd = open(PARAM, O_WRONLY | O_CLOEXEC);
+	bool told = true, not_told = false;
 
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, text, 1), 1);
-	close(fd);
+	node_let_in(USER);
+	file_set(PHYS_FOR_ALL, "N");
+	CHECK_EQ(in_child(as_user, &not_told), 0);
+	file_set(PHYS_FOR_ALL, "Y");
+	CHECK_EQ(in_child(as_user, &told), 0);
+	file_set(PHYS_FOR_ALL, "N");
+	CHECK_EQ(in_child(as_user, &not_told), 0);
 }
 
-/* An address is a secret; the memory itself is not denied. */
-static void d3_physical_address_needs_privilege(void **state)
+/* Nor by any other answer: the oracle's blocker, an offset, the ledger. */
+static int find_out(void *arg)
 {
-	(void)state;
-	assert_int_equal(in_child(query_as_user, NULL), EPERM);
-	set_param("Y");
-	assert_int_equal(in_child(query_as_user, NULL), 0);
-	set_param("N");
-	assert_int_equal(in_child(query_as_user, NULL), EPERM);
+	struct map_contig_oracle oracle = { .size = sizeof(oracle), .length = 1UL << 46 };
+	struct map_contig_offset offset = { .size = sizeof(offset) };
+	struct map_contig_configure configure = { .size = sizeof(configure) };
+	int to = *(int *)arg, node, fd;
+	char *va;
+
+	become(USER, 64 * KIB);
+	node = node_open();
+	CHECK_OK(ioctl(node, MAP_CONTIG_ORACLE, &oracle));
+	CHECK_EQ(oracle.blocker_phys, MAP_CONTIG_PHYS_NONE);
+	CHECK_OK(ioctl(node, MAP_CONTIG_CONFIGURE, &configure));
+	va = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, node, 0);
+	CHECK_OK(va);
+	offset.addr = (uintptr_t)va;
+	CHECK_OK(ioctl(node, MAP_CONTIG_OFFSET, &offset));
+	/* The parent sees the page itself, and compares. */
+	CHECK_EQ(write(to, &va, sizeof(va)), sizeof(va));
+	CHECK_EQ(write(to, &offset.offset, sizeof(offset.offset)), sizeof(offset.offset));
+	fd = open("/sys/kernel/debug/map_contig/ledger", O_RDONLY);
+	CHECK(fd < 0);
+	pause();
+	return 0;
 }
 
-static int open_node(void **state)
+static void d3_no_other_answer_tells(void)
 {
-	(void)state;
-	query_fd = open(MAP_CONTIG_DEVICE, O_RDWR | O_CLOEXEC);
-	return query_fd < 0;
+	uint64_t offset, entry = 0;
+	int ends[2], fd;
+	char path[64];
+	void *va;
+	pid_t pid;
+
+	node_let_in(USER);
+	file_set(PHYS_FOR_ALL, "N");
+	CHECK_OK(pipe(ends));
+	pid = fork();
+	CHECK_OK(pid);
+	if (!pid)
+		_exit(find_out(&ends[1]));
+	close(ends[1]);
+	CHECK_EQ(read(ends[0], &va, sizeof(va)), sizeof(va));
+	CHECK_EQ(read(ends[0], &offset, sizeof(offset)), sizeof(offset));
+	snprintf(path, sizeof(path), "/proc/%d/pagemap", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	CHECK_OK(fd);
+	CHECK_EQ(pread(fd, &entry, 8, (off_t)((uintptr_t)va / PAGE * 8)), 8);
+	CHECK(entry >> 63);
+	CHECK(offset != (entry & ((1ULL << 55) - 1)) * PAGE);
+	CHECK_OK(kill(pid, SIGKILL));
 }
 
-static int close_node(void **state)
-{
-	(void)state;
-	return close(query_fd);
-}
-
-int run_query(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(d3_query_tells_what_pagemap_shows),
-		cmocka_unit_test(query_refuses),
-		cmocka_unit_test(d3_physical_address_needs_privilege),
-	};
-
-	return cmocka_run_group_tests_name("query", tests, open_node, close_node);
-}
+const struct test query_tests[] = {
+	TEST_FRONTS(d3_query_tells_what_pagemap_shows, FRONT_ALL),
+	TEST_FRONTS(d3_physical_address_needs_privilege, FRONT_ALL),
+	TEST(d3_no_other_answer_tells),
+	TESTS_END,
+};

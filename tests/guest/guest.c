@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "guest.h"
+#include "check.h"
+#include "vfio_edu.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,6 +10,11 @@
 #include <string.h>
 #include <unistd.h>
 #include <sys/wait.h>
+
+_Noreturn void edu_is_missing(void)
+{
+	FAIL("VDMA_BDF_EDU is not set");
+}
 
 const char *bdf_of(const char *variable)
 {

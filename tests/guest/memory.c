@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 
 #include "guest.h"
+#include "vfio_edu.h"
 
 /* MemFree wavers by what other caches do; a region must be far larger. */
 #define SLACK ((int64_t)(6 * MIB))

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * C6, when the copy cannot be had: fork succeeds all the same, the child gets
+ * SIGBUS where its copy would be, and nobody else notices.
+ */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "suite.h"
+#include "uapi.h"
+
+#define GROUPS "/sys/fs/cgroup"
+#define GROUP GROUPS "/vdma-conformance"
+
+static int64_t vmstat(const char *field)
+{
+	static char text[1 << 15];
+	char *at;
+
+	CHECK(file_text("/proc/vmstat", text, sizeof(text)));
+	at = strstr(text, field);
+	CHECK(at);
+	return strtoll(at + strlen(field), NULL, 10);
+}
+
+struct parent {
+	char *va;
+	size_t len;
+	char *other; /* memory of the process that is none of ours */
+};
+
+/* The last page is what cannot have been copied; all else works. */
+static int child_without(void *arg)
+{
+	struct parent *p = arg;
+
+	CHECK_EQ(touch_read(p->va + p->len - 1), SIGBUS);
+	CHECK_EQ(touch_write(p->va + p->len - PAGE), SIGBUS);
+	CHECK(is_filled(p->other, MIB, 8));
+	memset(p->other, 9, MIB);
+	CHECK_OK(munmap(p->va, p->len));
+	return 0;
+}
+
+static int child_plain(void *arg)
+{
+	struct parent *p = arg;
+
+	CHECK_EQ(touch_read(p->va), SIGSEGV);
+	CHECK(is_filled(p->other, MIB, 8));
+	return 0;
+}
+
+static void fork_without_copy(size_t len)
+{
+	struct parent p = { .va = contig_alloc(len), .len = len };
+	int64_t kills = vmstat("oom_kill ");
+	uint64_t *frames;
+
+	CHECK_OK(p.va);
+	p.other = malloc(MIB);
+	memset(p.other, 8, MIB);
+	memset(p.va, 0x42, len);
+	frames = pagemap_frames(p.va, len);
+	CHECK_EQ(in_child(child_without, &p), 0);
+	CHECK_EQ(vmstat("oom_kill "), kills);
+	CHECK(is_filled(p.va, len, 0x42));
+	CHECK(frames_are(p.va, len, frames));
+	CHECK(is_filled(p.other, MIB, 8));
+	/* Without it, fork is what it always was. */
+	CHECK_OK(madvise(p.va, len, MADV_DONTFORK));
+	CHECK_EQ(in_child(child_plain, &p), 0);
+	free(frames);
+	munmap(p.va, len);
+}
+
+/* Not enough memory in the machine; no OOM killer for our sake. */
+static void c6_no_memory_for_the_copy(void)
+{
+	size_t len;
+	void *fill = memory_fill(480 * MIB, &len);
+
+	fork_without_copy(320 * MIB);
+	memory_fill_check(fill, len);
+	munmap(fill, len);
+}
+
+/* The copy counts for the memory cgroup of who forks. */
+static int in_group(void *arg)
+{
+	char events[512];
+
+	(void)arg;
+	file_set(GROUP "/cgroup.procs", "0");
+	fork_without_copy(64 * MIB);
+	CHECK(file_text(GROUP "/memory.events", events, sizeof(events)));
+	CHECK(strstr(events, "oom_kill 0"));
+	return 0;
+}
+
+static void group_end(void)
+{
+	for (int i = 0; i < 100 && rmdir(GROUP); i++)
+		usleep(10 * 1000);
+}
+
+static void c6_copy_is_limited_by_memory_cgroup(void)
+{
+	char controllers[256];
+	int result;
+
+	SKIP_IF(!file_text(GROUPS "/cgroup.controllers", controllers, sizeof(controllers)) ||
+			!strstr(controllers, "memory"),
+		"no cgroup2 with the memory controller at " GROUPS);
+	file_set(GROUPS "/cgroup.subtree_control", "+memory");
+	group_end();
+	CHECK_OK(mkdir(GROUP, 0755));
+	file_set(GROUP "/memory.max", "%lu", 24 * MIB);
+	result = in_child(in_group, NULL);
+	group_end();
+	CHECK_EQ(result, 0);
+}
+
+/* Charged there: what a child's copy takes shows in memory.current. */
+static int64_t group_current(void)
+{
+	char text[64];
+
+	CHECK(file_text(GROUP "/memory.current", text, sizeof(text)));
+	return strtoll(text, NULL, 10);
+}
+
+static int copy_is_there(void *arg)
+{
+	int64_t *before = arg;
+
+	CHECK(group_current() - *before > (int64_t)(15 * MIB));
+	return 0;
+}
+
+static int in_wide_group(void *arg)
+{
+	char *va;
+	int64_t before;
+
+	(void)arg;
+	file_set(GROUP "/cgroup.procs", "0");
+	va = contig_alloc(16 * MIB);
+	CHECK_OK(va);
+	memset(va, 1, 16 * MIB);
+	before = group_current();
+	CHECK_EQ(in_child(copy_is_there, &before), 0);
+	return 0;
+}
+
+static void c6_copy_is_charged_to_memory_cgroup(void)
+{
+	char controllers[256];
+	int result;
+
+	SKIP_IF(!file_text(GROUPS "/cgroup.controllers", controllers, sizeof(controllers)) ||
+			!strstr(controllers, "memory"),
+		"no cgroup2 with the memory controller at " GROUPS);
+	file_set(GROUPS "/cgroup.subtree_control", "+memory");
+	group_end();
+	CHECK_OK(mkdir(GROUP, 0755));
+	result = in_child(in_wide_group, NULL);
+	group_end();
+	CHECK_EQ(result, 0);
+}
+
+/* Killed in the midst of copying: it ends at once. */
+static void c6_fork_can_be_killed(void)
+{
+	size_t len = 400 * MIB;
+	double worst = 0;
+
+	for (unsigned int i = 0; i < 3; i++) {
+		int ends[2];
+		double start;
+		char byte;
+		pid_t pid;
+
+		CHECK_OK(pipe(ends));
+		pid = fork();
+		CHECK_OK(pid);
+		if (!pid) {
+			char *va = contig_alloc(len);
+
+			CHECK_OK(va);
+			CHECK_EQ(write(ends[1], "", 1), 1);
+			for (;;)
+				if (!fork())
+					_exit(0);
+		}
+		CHECK_EQ(read(ends[0], &byte, 1), 1);
+		usleep(20 * 1000 + i * 30 * 1000);
+		start = now_ms();
+		CHECK_OK(kill(pid, SIGKILL));
+		CHECK_EQ(waitpid(pid, NULL, 0), pid);
+		if (now_ms() - start > worst)
+			worst = now_ms() - start;
+		close(ends[0]);
+		close(ends[1]);
+		CHECK_EQ(ledger_wait(0), 0);
+	}
+	note("a process that copies 400 MiB at fork is gone %.0f ms after SIGKILL, at worst",
+	     worst);
+	CHECK(worst < 3000);
+}
+
+const struct test fork_fail_tests[] = {
+	TEST_FRONTS(c6_no_memory_for_the_copy, FRONT_IOCTL),
+	TEST_FRONTS(c6_copy_is_limited_by_memory_cgroup, FRONT_IOCTL | FRONT_MMAP),
+	TEST_FRONTS(c6_copy_is_charged_to_memory_cgroup, FRONT_IOCTL | FRONT_MMAP),
+	TEST_FRONTS(c6_fork_can_be_killed, FRONT_MMAP),
+	TESTS_END,
+};
