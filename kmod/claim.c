@@ -4,8 +4,13 @@
  * way. Without them both would take pieces of the same cheapest window, each
  * refused where the other is, give all back and meet again in the next one.
  *
- * A claim is of whole pageblocks, as isolation is. It is no lock: nobody has to
- * have one to use memory, and whoever waits for one can be killed.
+ * A claim is of whole blocks of the buddy allocator's largest order, not just of
+ * pageblocks: free pages of two pageblocks that are isolated at the same time are
+ * merged, so each search would take hold of pages of the other's for a while. (With
+ * __GFP_COMP, which we do not use, alloc_contig_range() even warns of that.)
+ *
+ * It is no lock: nobody has to have one to use memory, and whoever waits for one
+ * can be killed.
  */
 #include <linux/list.h>
 #include <linux/mm.h>
@@ -14,6 +19,9 @@
 #include <linux/wait.h>
 
 #include "map_contig.h"
+
+/* Free pages never reach over a multiple of it. */
+#define CLAIM_PAGES ((unsigned long)MAX_ORDER_NR_PAGES)
 
 /* A deadline is looked at as often. */
 #define CLAIM_WAIT (HZ / 20)
@@ -24,15 +32,15 @@ static DECLARE_WAIT_QUEUE_HEAD(claims_wait);
 static unsigned long claims_ended; /* so many; guarded by claims_lock */
 
 /**
- * claim_begin - claim the pageblocks of [pfn, end)
+ * claim_begin - claim the blocks of [pfn, end)
  * @other: out, if that fails: the claim, of somebody else, that is in the way
  */
 bool claim_begin(struct claim *claim, unsigned long pfn, unsigned long end, struct claim *other)
 {
 	struct claim *at;
 
-	claim->first = ALIGN_DOWN(pfn, FOLIO_PAGES);
-	claim->end = ALIGN(end, FOLIO_PAGES);
+	claim->first = ALIGN_DOWN(pfn, CLAIM_PAGES);
+	claim->end = ALIGN(end, CLAIM_PAGES);
 	spin_lock(&claims_lock);
 	list_for_each_entry(at, &claims, list) {
 		if (at->first >= claim->end || claim->first >= at->end)

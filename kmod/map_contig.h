@@ -283,7 +283,7 @@ bool zone_map_cheapest(const struct zone_map *map, const struct request *request
 /* --- claim.c --- */
 
 /**
- * struct claim - pageblocks that a search is at work on
+ * struct claim - blocks of the largest order that a search is at work on
  * @seen: of one that was met: when
  */
 struct claim {
