@@ -60,21 +60,21 @@ int copy_create(struct mapping *child, struct mapping *parent, struct vm_area_st
 {
 	unsigned long npages = vma_pages(vma), index;
 	struct account *account;
-	int err = 0;
+	int err;
 
-	if (npages > policy_available())
-		return -ENOMEM;
 	account = account_charge(npages, ACCOUNT_COPY);
 	if (IS_ERR(account))
 		return PTR_ERR(account);
 	child->account = account;
 	atomic_long_set(&child->ncopied, npages);
+	err = policy_take_begin(npages, NULL);
+	if (err)
+		return err;
 	for (index = vma->vm_pgoff; !err && index < vma->vm_pgoff + npages; index++) {
-		if (fatal_signal_pending(current))
-			return -EINTR;
-		err = copy_one(child, parent, index);
+		err = fatal_signal_pending(current) ? -EINTR : copy_one(child, parent, index);
 		cond_resched();
 	}
+	policy_take_end(npages);
 	return err;
 }
 
@@ -114,7 +114,12 @@ void copy_unmapped(struct mapping *mapping, struct vm_area_struct *vma, unsigned
 	struct page *page;
 
 	for (index = first; index < first + npages; index++) {
-		if (fs_file_is_mapped(vma->vm_file, index, index, vma_maps_copy, mapping, vma))
+		bool mapped;
+
+		fs_file_lock(vma->vm_file);
+		mapped = fs_file_is_mapped(vma->vm_file, index, index, vma_maps_copy, mapping, vma);
+		fs_file_unlock(vma->vm_file);
+		if (mapped)
 			continue;
 		page = xa_erase(&mapping->copy, index);
 		if (page)

@@ -185,26 +185,26 @@ static const struct dma_buf_ops buffer_ops = {
  *
  * The range is the caller's to check.
  *
- * Return: a descriptor, close-on-exec, that is installed; or -EMFILE, -ENFILE,
- * -ENOMEM, and -ENXIO if pages of it have been given back.
+ * Return: its file, not yet installed; or -ENFILE, -ENOMEM, and -ENXIO if pages
+ * of it have been given back.
  */
-int dmabuf_export(struct region *region, unsigned long first, unsigned long npages)
+struct file *dmabuf_export(struct region *region, unsigned long first, unsigned long npages)
 {
 	DEFINE_DMA_BUF_EXPORT_INFO(info);
 	struct buffer *buffer;
 	struct dma_buf *dmabuf;
-	int fd;
+	int err;
 
 	buffer = inject() ? NULL : kzalloc(sizeof(*buffer), GFP_KERNEL_ACCOUNT);
 	if (!buffer)
-		return -ENOMEM;
+		return ERR_PTR(-ENOMEM);
 	buffer->region = region;
 	buffer->first = first;
 	buffer->npages = npages;
 	mutex_init(&buffer->lock);
 	INIT_LIST_HEAD(&buffer->maps);
 	if (!region_keeper_get(region, first, npages)) {
-		fd = -ENXIO;
+		err = -ENXIO;
 		goto free;
 	}
 
@@ -213,21 +213,15 @@ int dmabuf_export(struct region *region, unsigned long first, unsigned long npag
 	info.flags = O_RDWR;
 	info.priv = buffer;
 	dmabuf = dma_buf_export(&info);
-	if (IS_ERR(dmabuf)) {
-		fd = PTR_ERR(dmabuf);
-		goto put;
-	}
-	fd = dma_buf_fd(dmabuf, O_CLOEXEC);
-	if (fd < 0)
-		dma_buf_put(dmabuf);
-	return fd;
+	if (!IS_ERR(dmabuf))
+		return dmabuf->file;
 
-put:
+	err = PTR_ERR(dmabuf);
 	region_keeper_put(region);
 free:
 	mutex_destroy(&buffer->lock);
 	kfree(buffer);
-	return fd;
+	return ERR_PTR(err);
 }
 
 bool dmabuf_is_there(void)
@@ -236,9 +230,9 @@ bool dmabuf_is_there(void)
 }
 
 #else
-int dmabuf_export(struct region *region, unsigned long first, unsigned long npages)
+struct file *dmabuf_export(struct region *region, unsigned long first, unsigned long npages)
 {
-	return -EOPNOTSUPP;
+	return ERR_PTR(-EOPNOTSUPP);
 }
 
 bool dmabuf_is_there(void)

@@ -156,12 +156,25 @@ void fs_file_put(struct file *file)
 	fs_unpin();
 }
 
+/* No vma of the file comes or goes meanwhile. */
+void fs_file_lock(struct file *file)
+{
+	i_mmap_lock_read(file->f_mapping);
+}
+
+void fs_file_unlock(struct file *file)
+{
+	i_mmap_unlock_read(file->f_mapping);
+}
+
 /**
  * fs_file_is_mapped - whether a page is mapped by a vma that counts
  * @first: first page of the range, by its index in the file
  * @last: last page
  * @wanted: which vmas count
  * @except: a vma that does not: it is going, but may still be in i_mmap
+ *
+ * Under fs_file_lock().
  */
 bool fs_file_is_mapped(struct file *file, unsigned long first, unsigned long last,
 		       bool (*wanted)(struct vm_area_struct *vma, void *arg), void *arg,
@@ -171,10 +184,8 @@ bool fs_file_is_mapped(struct file *file, unsigned long first, unsigned long las
 	struct vm_area_struct *vma;
 	bool found = false;
 
-	i_mmap_lock_read(mapping);
 	for (vma = i_mmap_iter_first(&mapping->i_mmap, first, last); vma && !found;
 	     vma = i_mmap_iter_next(vma, first, last))
 		found = vma != except && wanted(vma, arg);
-	i_mmap_unlock_read(mapping);
 	return found;
 }

@@ -3,6 +3,7 @@
  * What the ioctls of both kinds of descriptor have in common: size-first
  * structs, and those that are about a byte of a region.
  */
+#include <linux/file.h>
 #include <linux/log2.h>
 #include <linux/uaccess.h>
 
@@ -10,28 +11,33 @@
 
 /**
  * ioctl_read - copy a size-first struct in
- * @to: of the size that we know, at least what was first released
+ * @to: of the size that we know
+ * @first: the size that was first released
+ * @ours: the size that we know
  *
  * Return: 0; -EFAULT, -EINVAL (too short), -E2BIG (a tail that we do not know).
  */
-int ioctl_read(void *to, size_t ours, void __user *user)
+int ioctl_read(void *to, size_t first, size_t ours, void __user *user)
 {
 	u32 size;
 	int err;
 
 	if (get_user(size, (u32 __user *)user))
 		return -EFAULT;
-	if (size < ours)
+	if (size < first)
 		return -EINVAL;
+	if (size > PAGE_SIZE)
+		return -E2BIG;
 	err = copy_struct_from_user(to, ours, user, size);
 	/* It may have changed meanwhile. */
 	*(u32 *)to = size;
 	return err;
 }
 
+/* The answer, cut to the size that the caller knows. */
 int ioctl_write(void __user *user, const void *from, size_t ours)
 {
-	return copy_to_user(user, from, ours) ? -EFAULT : 0;
+	return copy_to_user(user, from, min((size_t) * (const u32 *)from, ours)) ? -EFAULT : 0;
 }
 
 static long ioctl_query(const struct finder *finder, void __user *user)
@@ -41,7 +47,7 @@ static long ioctl_query(const struct finder *finder, void __user *user)
 	unsigned long index;
 	long err;
 
-	err = ioctl_read(&query, sizeof(query), user);
+	err = ioctl_get(query, folio_shift, user);
 	if (err)
 		return err;
 	if (query.flags)
@@ -67,7 +73,7 @@ static long ioctl_hold(const struct finder *finder, void __user *user)
 	struct place place;
 	long err;
 
-	err = ioctl_read(&hold, sizeof(hold), user);
+	err = ioctl_get(hold, bdf, user);
 	if (err)
 		return err;
 	if (hold.flags & ~MAP_CONTIG_HOLD_RELEASE)
@@ -93,9 +99,10 @@ static long ioctl_export(const struct finder *finder, void __user *user)
 {
 	struct map_contig_export export;
 	struct place place;
+	struct file *file;
 	long err;
 
-	err = ioctl_read(&export, sizeof(export), user);
+	err = ioctl_get(export, pad, user);
 	if (err)
 		return err;
 	if (export.flags)
@@ -107,16 +114,25 @@ static long ioctl_export(const struct finder *finder, void __user *user)
 		return err;
 	if (!export.length)
 		export.length = place.length;
-	err = export.length > place.length ? -ENXIO :
-					     dmabuf_export(place.region, place.offset >> PAGE_SHIFT,
-							   export.length >> PAGE_SHIFT);
+	file = export.length > place.length ?
+		       ERR_PTR(-ENXIO) :
+		       dmabuf_export(place.region, place.offset >> PAGE_SHIFT,
+				     export.length >> PAGE_SHIFT);
 	region_user_put(place.region);
-	if (err < 0)
-		return err;
-	export.fd = err;
+	if (IS_ERR(file))
+		return PTR_ERR(file);
+
+	export.fd = get_unused_fd_flags(O_CLOEXEC);
 	export.pad = 0;
-	/* As every ioctl that makes a descriptor: it is there even if this fails. */
-	return ioctl_write(user, &export, sizeof(export));
+	err = export.fd < 0 ? export.fd : ioctl_write(user, &export, sizeof(export));
+	if (err) {
+		if (export.fd >= 0)
+			put_unused_fd(export.fd);
+		fput(file);
+		return err;
+	}
+	fd_install(export.fd, file);
+	return 0;
 }
 
 /* The ioctls that are about a byte of a region. */

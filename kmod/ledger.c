@@ -33,7 +33,7 @@ static void region_sum(struct region *region, struct sums *sums)
 
 	memset(sums, 0, sizeof(*sums));
 	for (chunk = 0; chunk < nchunks; chunk++) {
-		unsigned long npages = run_chunk_pages(&region->run, chunk);
+		unsigned long npages = run_chunk_size(&region->run, chunk);
 
 		spin_lock(&region->lock);
 		if (test_bit(chunk, region->bad))
@@ -67,8 +67,9 @@ static int ledger_show(struct seq_file *m, void *unused)
 
 	seq_puts(m,
 		 "# id pid uid comm state bytes bytes_held bytes_pinned bytes_bad physical node folios source age_s\n");
-	seq_printf(m, "# bytes out of use, given back with a bad page: %lu\n",
-		   region_lost() << PAGE_SHIFT);
+	seq_printf(m,
+		   "# bytes out of use for good, with a bad page or a device that goes on: %lu\n",
+		   pages_lost() << PAGE_SHIFT);
 	mutex_lock(&ledger_lock);
 	xa_for_each(&ledger, id, region) {
 		struct sums sums;

@@ -31,11 +31,11 @@
  *
  * Locks. All are leaves under mmap_lock; none but reserve_resize_lock is held
  * over a page search:
- *   i_mmap_rwsem (of the region's own file) > region->lock
- *   orphans_lock > region->lock, accounts_lock, ledger_lock, reserve_lock
+ *   i_mmap_rwsem (of the region's own file) > region->lock, reserve_lock
  *   ledger_lock > region->lock
  *   reserve_resize_lock > reserve_lock
- *   accounts_lock, reserve_lock, claims_lock: nothing below them
+ *   orphans_lock, accounts_lock, reserve_lock, claims_lock, taking_lock: nothing
+ *   below them
  */
 #ifndef MAP_CONTIG_H
 #define MAP_CONTIG_H
@@ -67,6 +67,7 @@
  * @fork: MAP_CONTIG_FORK_*
  * @deadline_ms: how long it may take, 0 is for ever
  * @deadline: jiffies at which to give up, set by request_start()
+ * @exact: not a page more than @npages, as whole units of the reserve may be
  */
 struct request {
 	unsigned long npages;
@@ -78,6 +79,7 @@ struct request {
 	u32 fork;
 	u32 deadline_ms;
 	unsigned long deadline;
+	bool exact;
 };
 
 int request_set_constraints(struct request *request, const struct map_contig_constraints *want);
@@ -106,6 +108,13 @@ unsigned long policy_floor(void);
 /* What the kernel could make available, less the floor. */
 unsigned long policy_available(void);
 bool policy_may_see_phys(void);
+/*
+ * Before and after pages are taken from the kernel, if that takes its time: all who do
+ * so at once leave it its floor, and some wait for others. request may be NULL. 0,
+ * -ENOMEM, or as request_interrupted().
+ */
+int policy_take_begin(unsigned long npages, const struct request *request);
+void policy_take_end(unsigned long npages);
 
 /* --- account.c --- */
 
@@ -159,6 +168,14 @@ void run_free(const struct run *run);
  * reserve; the kernel frees it when the last reference goes.
  */
 void run_put_chunk(const struct run *run, unsigned long chunk, bool let_go);
+/* Instead: nobody must ever get it. */
+void run_lose_chunk(const struct run *run, unsigned long chunk);
+/* Is any of the pages known to be bad? */
+bool pages_are_bad(struct page *page, unsigned long npages);
+bool run_chunk_is_bad(const struct run *run, unsigned long chunk);
+/* Pages that are out of use for good: one beside them is bad, or a device may write there. */
+void pages_lose(unsigned long npages);
+unsigned long pages_lost(void);
 
 /* A chunk is what goes back at once: a folio or a single page. */
 static inline unsigned long run_chunks(const struct run *run)
@@ -179,6 +196,18 @@ static inline unsigned long run_chunk_first(const struct run *run, unsigned long
 {
 	return chunk < run->nfolios ? chunk * FOLIO_PAGES :
 				      chunk - run->nfolios + run->nfolios * FOLIO_PAGES;
+}
+
+/* The pages of a chunk, also those behind the run's end. */
+static inline unsigned long run_chunk_size(const struct run *run, unsigned long chunk)
+{
+	return chunk < run->nfolios ? FOLIO_PAGES : 1;
+}
+
+/* All pages of all chunks. */
+static inline unsigned long run_size(const struct run *run)
+{
+	return max(run->npages, run->nfolios * FOLIO_PAGES);
 }
 
 /* The pages of a chunk that belong to the run. */
@@ -307,7 +336,8 @@ int search_run(struct run *run, const struct request *request);
 
 /* --- zero.c --- */
 
-void zero_pages(unsigned long pfn, unsigned long npages);
+/* 0, or -EINTR at a fatal signal. */
+int zero_pages(unsigned long pfn, unsigned long npages);
 
 /* --- oracle.c --- */
 
@@ -317,6 +347,7 @@ int oracle_ask(const struct request *request, struct map_contig_oracle *oracle);
 
 int reserve_alloc(struct run *run, const struct request *request);
 void reserve_put_chunk(const struct run *run, unsigned long chunk, bool let_go);
+void reserve_lose_chunk(const struct run *run, unsigned long chunk);
 unsigned long reserve_free_pages(void);
 /* The largest length, in pages, for which reserve_alloc() would succeed. */
 unsigned long reserve_largest(const struct request *request);
@@ -337,13 +368,16 @@ void reserve_exit(void);
  * @fork: MAP_CONTIG_FORK_*, unless a mapping has its own
  * @offset_shared: others of the same user may map it by offset
  * @lock: guards what follows
- * @keepers: descriptors and dma-bufs: while there is one, nothing is freed
+ * @keepers: descriptors, dma-bufs, and mappings that are being made: while there
+ *           is one, nothing is freed
+ * @kept: they may have kept what nothing maps
  * @gone: a bit per chunk that has been given back
  * @orphaned: a bit per chunk that nothing maps but somebody pins
  * @bad: a bit per chunk that holds a page that the hardware reports as bad
  * @held: pages not given back
  * @norphans: chunks in @orphaned
  * @orphans: on orphan.c's list while @norphans
+ * @orphan_number: its place there
  * @holds: hold.c's: devices that must be silent first
  * @id: its number in the ledger
  */
@@ -358,6 +392,7 @@ struct region {
 
 	spinlock_t lock;
 	unsigned long keepers;
+	bool kept;
 	unsigned long *gone;
 	unsigned long *orphaned;
 	unsigned long *bad;
@@ -365,12 +400,20 @@ struct region {
 	unsigned long norphans;
 
 	struct list_head orphans;
+	u64 orphan_number;
 	struct list_head holds;
 	u32 id;
 	pid_t pid;
 	kuid_t uid;
 	char comm[TASK_COMM_LEN];
 	ktime_t born;
+};
+
+/* Who looks at orphans, and so how long it may take. */
+enum orphan_look {
+	ORPHAN_LOOK_QUICK,  /* before an allocation: waits for no device */
+	ORPHAN_LOOK,	    /* from time to time: silences devices */
+	ORPHAN_LOOK_LET_GO, /* the module is being unloaded: none is left */
 };
 
 /* A new region with one user, the caller. */
@@ -381,15 +424,12 @@ bool region_keeper_get(struct region *region, unsigned long first, unsigned long
 void region_keeper_put(struct region *region);
 void region_release_unmapped(struct region *region);
 struct page *region_page_get(struct region *region, unsigned long index);
-bool region_revive(struct region *region, unsigned long first, unsigned long npages);
 /* A vma goes that maps pages [first, first + npages); it may still be in i_mmap. */
 void region_unmapped(struct region *region, struct vm_area_struct *vma, unsigned long first,
 		     unsigned long npages);
 void region_put(struct region *region);
-void region_retry_orphans(struct region *region, bool let_go);
+void region_retry_orphans(struct region *region, enum orphan_look look);
 void region_poison(struct region *region, unsigned long index);
-/* Pages that are out of use for good, because one beside them is bad. */
-unsigned long region_lost(void);
 
 /* --- orphan.c --- */
 
@@ -465,6 +505,9 @@ struct file *fs_file_create(loff_t size);
 /* One more file over the same inode. */
 struct file *fs_file_reopen(struct file *file, const struct file_operations *ops, void *data);
 void fs_file_put(struct file *file);
+/* No vma of the file comes or goes between these two. */
+void fs_file_lock(struct file *file);
+void fs_file_unlock(struct file *file);
 /* Is any page of [first, last] mapped by a vma that is wanted, other than except? */
 bool fs_file_is_mapped(struct file *file, unsigned long first, unsigned long last,
 		       bool (*wanted)(struct vm_area_struct *vma, void *arg), void *arg,
@@ -477,8 +520,8 @@ struct file *region_file_create(struct region *region);
 
 /* --- dmabuf.c --- */
 
-/* A dma-buf's file descriptor, or -errno. */
-int dmabuf_export(struct region *region, unsigned long first, unsigned long npages);
+/* A dma-buf's file, not yet installed; keeps the region. */
+struct file *dmabuf_export(struct region *region, unsigned long first, unsigned long npages);
 bool dmabuf_is_there(void);
 
 /* --- ioctl.c --- */
@@ -497,7 +540,10 @@ struct finder {
 };
 
 long ioctl_place(const struct finder *finder, unsigned int cmd, void __user *user);
-int ioctl_read(void *to, size_t ours, void __user *user);
+int ioctl_read(void *to, size_t first, size_t ours, void __user *user);
+/* last: the last member of the struct as it was first released. */
+#define ioctl_get(what, last, user) \
+	ioctl_read(&(what), offsetofend(typeof(what), last), sizeof(what), user)
 int ioctl_write(void __user *user, const void *from, size_t ours);
 
 /* --- ledger.c --- */

@@ -77,7 +77,7 @@ static struct mapping *mapping_fork(struct vm_area_struct *vma, struct mapping *
 
 	if (parent->fork == MAP_CONTIG_FORK_NONE)
 		return NULL;
-	child = mapping_alloc(vma->vm_mm, parent->fork, 0,
+	child = mapping_alloc(vma->vm_mm, parent->fork, parent->object,
 			      GFP_KERNEL_ACCOUNT | __GFP_NORETRY | __GFP_NOWARN);
 	if (!child)
 		return NULL;
@@ -185,7 +185,10 @@ static int populate_page(struct vm_area_struct *vma, unsigned long addr, bool *f
 	unsigned long before = mapping->faults;
 	vm_fault_t ret;
 
-	ret = handle_mm_fault(vma, addr, vma->vm_flags & VM_WRITE ? FAULT_FLAG_WRITE : 0, NULL);
+	/* Remote: a protection key that keeps the program from reading does not matter here. */
+	ret = handle_mm_fault(vma, addr,
+			      FAULT_FLAG_REMOTE | (vma->vm_flags & VM_WRITE ? FAULT_FLAG_WRITE : 0),
+			      NULL);
 	*faulted = mapping->faults != before;
 	/* A bad page stays unmapped; the others are as good as ever. */
 	if (ret & (VM_FAULT_HWPOISON | VM_FAULT_HWPOISON_LARGE))
@@ -261,11 +264,13 @@ int mapping_create(struct vm_area_struct *vma, struct region *region, u32 fork, 
 		return -EINVAL;
 	if (vma->vm_pgoff >= region->run.npages ||
 	    vma_pages(vma) > region->run.npages - vma->vm_pgoff ||
-	    !region_revive(region, vma->vm_pgoff, vma_pages(vma)))
+	    !region_keeper_get(region, vma->vm_pgoff, vma_pages(vma)))
 		return -ENXIO;
 	mapping = mapping_alloc(vma->vm_mm, fork, object, GFP_KERNEL_ACCOUNT);
-	if (!mapping)
-		return -ENOMEM;
+	if (!mapping) {
+		err = -ENOMEM;
+		goto put;
+	}
 	region_user_get(region);
 	mapping->region = region;
 
@@ -284,5 +289,8 @@ int mapping_create(struct vm_area_struct *vma, struct region *region, u32 fork, 
 		region_unmapped(region, vma, vma->vm_pgoff, vma_pages(vma));
 		mapping_put(mapping);
 	}
+put:
+	/* Until now i_mmap has not told of this vma; what it has populated has references. */
+	region_keeper_put(region);
 	return err;
 }

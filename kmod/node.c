@@ -131,7 +131,7 @@ static long node_version(void __user *user)
 	struct map_contig_version version;
 	long err;
 
-	err = ioctl_read(&version, sizeof(version), user);
+	err = ioctl_get(version, features, user);
 	if (err)
 		return err;
 	if (version.flags)
@@ -167,7 +167,7 @@ static long node_alloc(void __user *user)
 	int fd;
 	long err;
 
-	err = ioctl_read(&alloc, sizeof(alloc), user);
+	err = ioctl_get(alloc, fd, user);
 	if (err)
 		return err;
 	if (alloc.flags)
@@ -222,7 +222,7 @@ static long node_limits(void __user *user)
 	struct account_sums sums;
 	long err;
 
-	err = ioctl_read(&limits, sizeof(limits), user);
+	err = ioctl_get(limits, pad, user);
 	if (err)
 		return err;
 	if (limits.flags)
@@ -260,7 +260,7 @@ static long node_oracle(void __user *user)
 	struct request request;
 	long err;
 
-	err = ioctl_read(&oracle, sizeof(oracle), user);
+	err = ioctl_get(oracle, blocker_phys, user);
 	if (err)
 		return err;
 	if (oracle.flags)
@@ -304,7 +304,7 @@ static long node_configuration(struct node *node, void __user *user)
 	u32 size;
 	long err;
 
-	err = ioctl_read(&configure, sizeof(configure), user);
+	err = ioctl_get(configure, object, user);
 	if (err)
 		return err;
 	spin_lock(&node->lock);
@@ -327,7 +327,7 @@ static long node_configure(struct node *node, void __user *user)
 	struct request request;
 	long err;
 
-	err = ioctl_read(&configure, sizeof(configure), user);
+	err = ioctl_get(configure, object, user);
 	if (err)
 		return err;
 	if (configure.flags & ~MAP_CONTIG_CONFIGURE_SHARED || configure.mode > MAP_CONTIG_MODE_MAP)
@@ -373,7 +373,7 @@ static long node_offset(void __user *user)
 	u64 inside;
 	long err;
 
-	err = ioctl_read(&offset, sizeof(offset), user);
+	err = ioctl_get(offset, pad, user);
 	if (err)
 		return err;
 	if (offset.flags)
@@ -381,13 +381,16 @@ static long node_offset(void __user *user)
 	region = mapping_find(offset.addr, &inside, &offset.length, &offset.object);
 	if (!region)
 		return -ENXIO;
-	offset.offset = policy_may_see_phys() ?
-				PFN_PHYS(region->run.pfn) + inside :
-				OFFSET_OPAQUE | (u64)region->id << OFFSET_ID_SHIFT | inside;
+	if (policy_may_see_phys())
+		offset.offset = PFN_PHYS(region->run.pfn) + inside;
+	else if (inside >> OFFSET_ID_SHIFT)
+		err = -EOVERFLOW;
+	else
+		offset.offset = OFFSET_OPAQUE | (u64)region->id << OFFSET_ID_SHIFT | inside;
 	offset.fd = object_fd(offset.object);
 	offset.pad = 0;
 	region_user_put(region);
-	return ioctl_write(user, &offset, sizeof(offset));
+	return err ?: ioctl_write(user, &offset, sizeof(offset));
 }
 
 static int node_find(const struct finder *finder, u64 addr, struct place *place)

@@ -110,7 +110,7 @@ static int run_alloc_buddy(struct run *run, const struct request *request)
 {
 	int err = -ENOMEM;
 
-	if (request->npages > FOLIO_PAGES)
+	if (request->npages > FOLIO_PAGES || request->npages > policy_available())
 		return -ENOMEM;
 	/* The zones below, where one reaches beyond pfn_max and gave what lies there. */
 	if (!IS_ENABLED(CONFIG_ZONE_DMA32) || request->pfn_max >= MAX_DMA32_PFN)
@@ -122,19 +122,19 @@ static int run_alloc_buddy(struct run *run, const struct request *request)
 	return err;
 }
 
-/* Without the reserve. Moving pages about cannot make more of them. */
-static int run_alloc_kernel(struct run *run, const struct request *request,
-			    int (*alloc)(struct run *run, const struct request *request))
-{
-	return request->npages > policy_available() ? -ENOMEM : alloc(run, request);
-}
-
 static int run_search(struct run *run, const struct request *request)
 {
-	int err = search_run(run, request);
+	int err = policy_take_begin(request->npages, request);
 
-	if (!err && !compat_contig_is_zeroed())
-		zero_pages(run->pfn, run->npages);
+	if (err)
+		return err;
+	err = search_run(run, request);
+	policy_take_end(request->npages);
+	if (err || compat_contig_is_zeroed())
+		return err;
+	err = zero_pages(run->pfn, run->npages);
+	if (err)
+		run_free(run);
 	return err;
 }
 
@@ -153,11 +153,11 @@ int run_alloc(struct run *run, const struct request *request)
 	if (request->npages > policy_available() + reserve_free_pages())
 		return -ENOMEM;
 
-	err = run_alloc_kernel(run, request, run_alloc_buddy);
+	err = run_alloc_buddy(run, request);
 	if (err == -ENOMEM)
 		err = request_interrupted(request) ?: reserve_alloc(run, request);
 	if (err == -ENOMEM)
-		err = run_alloc_kernel(run, request, run_search);
+		err = run_search(run, request);
 	if (err)
 		return err;
 
@@ -172,6 +172,42 @@ void run_put_chunk(const struct run *run, unsigned long chunk, bool let_go)
 		reserve_put_chunk(run, chunk, let_go);
 	else
 		put_page(run_chunk_page(run, chunk));
+}
+
+/* Pages that were given back, but that nobody must get. */
+static atomic_long_t lost;
+
+void pages_lose(unsigned long npages)
+{
+	atomic_long_add(npages, &lost);
+}
+
+unsigned long pages_lost(void)
+{
+	return atomic_long_read(&lost);
+}
+
+/* The reference that its owner had is kept for good. */
+void run_lose_chunk(const struct run *run, unsigned long chunk)
+{
+	pages_lose(run_chunk_size(run, chunk));
+	if (run->reserve)
+		reserve_lose_chunk(run, chunk);
+}
+
+bool pages_are_bad(struct page *page, unsigned long npages)
+{
+	unsigned long i;
+
+	for (i = 0; i < npages; i++)
+		if (PageHWPoison(page + i))
+			return true;
+	return false;
+}
+
+bool run_chunk_is_bad(const struct run *run, unsigned long chunk)
+{
+	return pages_are_bad(run_chunk_page(run, chunk), run_chunk_size(run, chunk));
 }
 
 void run_free(const struct run *run)

@@ -8,8 +8,11 @@
 #include <linux/kernel.h>
 #include <linux/moduleparam.h>
 #include <linux/overflow.h>
+#include <linux/sched/signal.h>
+#include <linux/spinlock.h>
 #include <linux/string.h>
 #include <linux/sysfs.h>
+#include <linux/wait.h>
 
 #include "map_contig.h"
 
@@ -119,6 +122,54 @@ unsigned long policy_available(void)
 	unsigned long keep = policy_floor();
 
 	return available > 0 && available > keep ? available - keep : 0;
+}
+
+/* Pages that are being taken, and may or may not count as available still. */
+static unsigned long taking;
+static DEFINE_SPINLOCK(taking_lock);
+static DECLARE_WAIT_QUEUE_HEAD(taking_queue);
+
+/* -EAGAIN: there is as much, but others may be about to take it. */
+static int take(unsigned long npages)
+{
+	unsigned long available = policy_available();
+	int err = 0;
+
+	if (npages > available)
+		return -ENOMEM;
+	spin_lock(&taking_lock);
+	if (taking && npages + taking > available)
+		err = -EAGAIN;
+	else
+		taking += npages;
+	spin_unlock(&taking_lock);
+	return err;
+}
+
+int policy_take_begin(unsigned long npages, const struct request *request)
+{
+	int err;
+
+	for (;;) {
+		err = take(npages);
+		if (err != -EAGAIN)
+			return err;
+		err = request			    ? request_interrupted(request) :
+		      fatal_signal_pending(current) ? -EINTR :
+						      0;
+		if (err)
+			return err;
+		/* Not longer than a tick or two, for the deadline, and what others free. */
+		wait_event_killable_timeout(taking_queue, !READ_ONCE(taking), HZ / 50 + 1);
+	}
+}
+
+void policy_take_end(unsigned long npages)
+{
+	spin_lock(&taking_lock);
+	taking -= npages;
+	spin_unlock(&taking_lock);
+	wake_up_all(&taking_queue);
 }
 
 bool policy_may_see_phys(void)

@@ -23,47 +23,31 @@
 #include "map_contig.h"
 #include "trace.h"
 
-/* Pages in chunks with a bad one, that were given back: nobody gets them. */
-static atomic_long_t lost;
-
-unsigned long region_lost(void)
-{
-	return atomic_long_read(&lost);
-}
-
-static bool chunk_is_bad(struct region *region, unsigned long chunk)
-{
-	struct page *page = run_chunk_page(&region->run, chunk);
-	unsigned long i, npages = chunk < region->run.nfolios ? FOLIO_PAGES : 1;
-
-	if (test_bit(chunk, region->bad))
-		return true;
-	for (i = 0; i < npages; i++)
-		if (PageHWPoison(page + i))
-			return true;
-	return false;
-}
-
 enum release {
 	RELEASE_UNUSED, /* unless a descriptor or a pin keeps it */
 	RELEASE_ORPHAN, /* just if it is one, and nobody pins it any more */
 	RELEASE_LET_GO, /* the same, pinned or not: off our books */
+	RELEASE_LOSE,	/* the same, but nobody gets it: a device may write there */
 };
 
 /* Give a chunk back, or make it an orphan. Returns the pages to uncharge. */
 static unsigned long chunk_release(struct region *region, unsigned long chunk, enum release how)
 {
-	unsigned long npages = run_chunk_pages(&region->run, chunk);
-	bool bad = chunk_is_bad(region, chunk), pinned;
+	unsigned long npages = run_chunk_size(&region->run, chunk);
+	bool lose, pinned;
 
 	spin_lock(&region->lock);
-	if (test_bit(chunk, region->gone) || (how == RELEASE_UNUSED && region->keepers) ||
+	if (region->keepers)
+		region->kept = true;
+	if (region->keepers || test_bit(chunk, region->gone) ||
 	    (how != RELEASE_UNUSED && !test_bit(chunk, region->orphaned))) {
 		spin_unlock(&region->lock);
 		return 0;
 	}
 	/* Of a bad page the count tells nothing (poison.c), and nobody gets it anyway. */
-	pinned = !bad && page_ref_count(run_chunk_page(&region->run, chunk)) != 1;
+	lose = how == RELEASE_LOSE || test_bit(chunk, region->bad) ||
+	       run_chunk_is_bad(&region->run, chunk);
+	pinned = !lose && page_ref_count(run_chunk_page(&region->run, chunk)) != 1;
 	if (pinned && how != RELEASE_LET_GO) {
 		if (!__test_and_set_bit(chunk, region->orphaned))
 			region->norphans++;
@@ -76,9 +60,9 @@ static unsigned long chunk_release(struct region *region, unsigned long chunk, e
 	region->held -= npages;
 	spin_unlock(&region->lock);
 
-	/* Hardware that is bad stays out of use: the reference is never dropped. */
-	if (bad)
-		atomic_long_add(chunk < region->run.nfolios ? FOLIO_PAGES : 1, &lost);
+	/* What must stay out of use for good keeps its reference. */
+	if (lose)
+		run_lose_chunk(&region->run, chunk);
 	else
 		run_put_chunk(&region->run, chunk, pinned);
 	return npages;
@@ -99,6 +83,36 @@ static bool vma_maps_region(struct vm_area_struct *vma, void *region)
 	return mapping && mapping->region == region;
 }
 
+/* Not an orphan any more: it is mapped, or going to be. Under the lock. */
+static void chunk_revive(struct region *region, unsigned long chunk)
+{
+	lockdep_assert_held(&region->lock);
+	if (__test_and_clear_bit(chunk, region->orphaned))
+		region->norphans--;
+}
+
+/*
+ * Release a chunk unless a vma but except maps it; then it is no orphan either. A
+ * vma that is linked after this look has its references to the pages by then.
+ */
+static unsigned long chunk_release_unmapped(struct region *region, unsigned long chunk,
+					    enum release how, struct vm_area_struct *except)
+{
+	unsigned long first = run_chunk_first(&region->run, chunk), freed = 0;
+	unsigned long last = first + run_chunk_pages(&region->run, chunk) - 1;
+
+	fs_file_lock(region->file);
+	if (!fs_file_is_mapped(region->file, first, last, vma_maps_region, region, except)) {
+		freed = chunk_release(region, chunk, how);
+	} else {
+		spin_lock(&region->lock);
+		chunk_revive(region, chunk);
+		spin_unlock(&region->lock);
+	}
+	fs_file_unlock(region->file);
+	return freed;
+}
+
 /*
  * Release what no vma but except maps of pages [first, first + npages); with
  * unmapped, none does.
@@ -111,12 +125,8 @@ static void region_release(struct region *region, struct vm_area_struct *except,
 	unsigned long freed = 0;
 
 	for (; chunk <= last; chunk++) {
-		unsigned long index = run_chunk_first(&region->run, chunk);
-		unsigned long end = index + run_chunk_pages(&region->run, chunk) - 1;
-
-		if (unmapped ||
-		    !fs_file_is_mapped(region->file, index, end, vma_maps_region, region, except))
-			freed += chunk_release(region, chunk, RELEASE_UNUSED);
+		freed += unmapped ? chunk_release(region, chunk, RELEASE_UNUSED) :
+				    chunk_release_unmapped(region, chunk, RELEASE_UNUSED, except);
 		cond_resched();
 	}
 	region_uncharge(region, freed);
@@ -139,20 +149,33 @@ static void region_orphan_all(struct region *region)
 
 /**
  * region_retry_orphans - give back the orphans that nobody pins any more
- * @let_go: give back the others as well; the module is being unloaded
+ *
+ * With ORPHAN_LOOK_LET_GO the others are handed over to who pins them; with a device
+ * that cannot be silenced, nobody ever gets any. The caller holds region->refs, and no
+ * lock: the last user may be us.
  */
-void region_retry_orphans(struct region *region, bool let_go)
+void region_retry_orphans(struct region *region, enum orphan_look look)
 {
+	bool let_go = look == ORPHAN_LOOK_LET_GO, used;
 	unsigned long nchunks = run_chunks(&region->run), chunk, freed = 0;
+	enum release how = let_go ? RELEASE_LET_GO : RELEASE_ORPHAN;
 
+	used = refcount_inc_not_zero(&region->users);
 	/* While the region is used its devices may work; after that they must not. */
-	if (refcount_read(&region->users) ? hold_is_held(region) : !hold_quiesce(region))
-		return;
+	if (hold_is_held(region) && (used || look == ORPHAN_LOOK_QUICK || !hold_quiesce(region))) {
+		if (!let_go)
+			goto put;
+		how = RELEASE_LOSE;
+	}
 	for_each_set_bit(chunk, region->orphaned, nchunks) {
-		freed += chunk_release(region, chunk, let_go ? RELEASE_LET_GO : RELEASE_ORPHAN);
+		freed += used ? chunk_release_unmapped(region, chunk, how, NULL) :
+				chunk_release(region, chunk, how);
 		cond_resched();
 	}
 	region_uncharge(region, freed);
+put:
+	if (used)
+		region_user_put(region);
 }
 
 static int region_alloc_bitmaps(struct region *region)
@@ -173,6 +196,26 @@ static void region_destroy(struct region *region)
 	kfree(region);
 }
 
+/*
+ * The caller is charged for request->npages. Whole units of the reserve may be more:
+ * for these, too, or they are not for him.
+ */
+static int region_alloc_run(struct run *run, const struct request *request)
+{
+	struct request exact = *request;
+	unsigned long more;
+	int err = run_alloc(run, request);
+
+	if (err)
+		return err;
+	more = run_size(run) - request->npages;
+	if (!more || !IS_ERR(account_charge(more, ACCOUNT_REGION)))
+		return 0;
+	run_free(run);
+	exact.exact = true;
+	return run_alloc(run, &exact);
+}
+
 /**
  * region_create - allocate a region for the calling process
  *
@@ -184,6 +227,7 @@ struct region *region_create(const struct request *request)
 	struct region *region = NULL;
 	struct account *account;
 	struct run run = {};
+	unsigned long charged = request->npages;
 	ktime_t start = ktime_get();
 	int err;
 
@@ -199,9 +243,10 @@ struct region *region_create(const struct request *request)
 		err = -ENOMEM;
 		goto uncharge;
 	}
-	err = run_alloc(&run, request);
+	err = region_alloc_run(&run, request);
 	if (err)
 		goto free_region;
+	charged = run_size(&run);
 	region->run = run;
 	err = region_alloc_bitmaps(region);
 	if (err)
@@ -219,7 +264,7 @@ struct region *region_create(const struct request *request)
 	INIT_LIST_HEAD(&region->holds);
 	region->account = account;
 	region->fork = request->fork;
-	region->held = run.npages;
+	region->held = charged;
 	region->pid = task_tgid_nr(current);
 	region->uid = current_uid();
 	get_task_comm(region->comm, current);
@@ -238,7 +283,7 @@ free_run:
 free_region:
 	region_destroy(region);
 uncharge:
-	account_uncharge(account, request->npages, ACCOUNT_REGION);
+	account_uncharge(account, charged, ACCOUNT_REGION);
 fail:
 	trace_map_contig_fail(request->npages, request->align, err,
 			      ktime_us_delta(ktime_get(), start));
@@ -266,8 +311,9 @@ void region_user_put(struct region *region)
 /**
  * region_keeper_get - keep pages from being freed as they are unmapped
  *
- * For a descriptor or a dma-buf; a keeper is a user, too. Return: false if one of
- * the pages [first, first + npages) has been given back already.
+ * For a descriptor, a dma-buf, or a mapping until the kernel knows it; a keeper is a
+ * user, too. Return: false if one of the pages [first, first + npages) has been given
+ * back already.
  */
 bool region_keeper_get(struct region *region, unsigned long first, unsigned long npages)
 {
@@ -279,6 +325,8 @@ bool region_keeper_get(struct region *region, unsigned long first, unsigned long
 	there = find_next_bit(region->gone, last + 1, chunk) > last;
 	if (there)
 		region->keepers++;
+	for (; there && region->norphans && chunk <= last; chunk++)
+		chunk_revive(region, chunk);
 	spin_unlock(&region->lock);
 	if (there)
 		region_user_get(region);
@@ -287,12 +335,14 @@ bool region_keeper_get(struct region *region, unsigned long first, unsigned long
 
 void region_keeper_put(struct region *region)
 {
-	bool last;
+	bool release;
 
 	spin_lock(&region->lock);
-	last = !--region->keepers;
+	release = !--region->keepers && region->kept;
+	if (release)
+		region->kept = false;
 	spin_unlock(&region->lock);
-	if (last)
+	if (release)
 		region_release_unmapped(region);
 	region_user_put(region);
 }
@@ -313,8 +363,15 @@ void region_release_unmapped(struct region *region)
 void region_unmapped(struct region *region, struct vm_area_struct *vma, unsigned long first,
 		     unsigned long npages)
 {
+	bool kept;
+
+	/* The last keeper looks again; it sees that this vma is gone, or we that it is. */
+	spin_lock(&region->lock);
+	kept = region->keepers;
+	region->kept |= kept;
+	spin_unlock(&region->lock);
 	/* 6.1 closes a vma that it could not split off with a length of 0. */
-	if (npages && !hold_is_held(region))
+	if (npages && !kept && !hold_is_held(region))
 		region_release(region, vma, first, npages, false);
 }
 
@@ -338,22 +395,6 @@ struct page *region_page_get(struct region *region, unsigned long index)
 		get_page(page);
 	spin_unlock(&region->lock);
 	return page;
-}
-
-/* The pages are going to be mapped (again). False if any has been given back. */
-bool region_revive(struct region *region, unsigned long first, unsigned long npages)
-{
-	unsigned long chunk = run_chunk(&region->run, first);
-	unsigned long last = run_chunk(&region->run, first + npages - 1);
-	bool there;
-
-	spin_lock(&region->lock);
-	there = find_next_bit(region->gone, last + 1, chunk) > last;
-	for (; there && region->norphans && chunk <= last; chunk++)
-		if (__test_and_clear_bit(chunk, region->orphaned))
-			region->norphans--;
-	spin_unlock(&region->lock);
-	return there;
 }
 
 /**

@@ -58,6 +58,8 @@ struct file *region_file_create(struct region *region)
 
 	if (WARN_ON(!region_keeper_get(region, 0, region->run.npages)))
 		return ERR_PTR(-ENXIO);
+	/* Nothing maps it yet; nobody else knows the region. */
+	region->kept = true;
 	file = fs_file_reopen(region->file, &region_file_ops, region);
 	if (IS_ERR(file))
 		region_keeper_put(region);

@@ -11,11 +11,26 @@
 /* More than any machine has; keeps sums of pages far from overflow. */
 #define LENGTH_MAX (1ULL << 52)
 
+/*
+ * Who may not see physical addresses must not be able to pin one down by what he asks
+ * for, either: a limit is of an address width, from ISA's on.
+ */
+#define BLIND_PHYS_MAX_MIN ((1ULL << 24) - 1)
+/* And an alignment above a folio's is no larger than the length calls for. */
+#define BLIND_ALIGN_MAX FOLIO_PAGES
+
+static bool phys_max_is_coarse(u64 phys_max)
+{
+	return phys_max == U64_MAX ||
+	       (phys_max >= BLIND_PHYS_MAX_MIN && is_power_of_2(phys_max + 1));
+}
+
 /**
  * request_set_constraints - take over what the caller asked for
  *
  * Return: 0; -EINVAL for what makes no sense (an alignment that is no power of
- * two, a node that is not there), -EOPNOTSUPP for a value that we do not know.
+ * two, a node that is not there), -EOPNOTSUPP for a value that we do not know,
+ * -EPERM for what would tell an address to who may not see it.
  */
 int request_set_constraints(struct request *request, const struct map_contig_constraints *want)
 {
@@ -47,9 +62,12 @@ int request_set_constraints(struct request *request, const struct map_contig_con
 
 		if (!frames)
 			return -EINVAL;
+		if (!phys_max_is_coarse(want->phys_max) && !policy_may_see_phys())
+			return -EPERM;
 		request->pfn_max = frames - 1;
 	}
 	request->deadline_ms = want->deadline_ms;
+	request->exact = false;
 	return 0;
 }
 
@@ -58,7 +76,10 @@ void request_start(struct request *request)
 	request->deadline = jiffies + msecs_to_jiffies(request->deadline_ms);
 }
 
-/* After the constraints. Return: 0; -EINVAL if the length is 0 or crosses any boundary. */
+/*
+ * After the constraints. Return: 0; -EINVAL if the length is 0 or crosses any boundary;
+ * -EPERM as above.
+ */
 int request_set_length(struct request *request, u64 length)
 {
 	if (!length || length > LENGTH_MAX)
@@ -66,6 +87,9 @@ int request_set_length(struct request *request, u64 length)
 	request->npages = PAGE_ALIGN(length) >> PAGE_SHIFT;
 	if (request->boundary && request->npages > request->boundary)
 		return -EINVAL;
+	if (request->align > max(BLIND_ALIGN_MAX, roundup_pow_of_two(request->npages)) &&
+	    !policy_may_see_phys())
+		return -EPERM;
 	return 0;
 }
 

@@ -125,47 +125,18 @@ static unsigned long extent_find(const struct reserve_extent *extent, const stru
 	}
 }
 
-/* A bad page in it: it must never be handed out, nor go back to the kernel. */
-static bool unit_is_bad(const struct reserve_extent *extent, unsigned long unit)
-{
-	struct page *page = unit_page(extent, unit);
-	unsigned long i;
-
-	for (i = 0; i < extent->unit; i++)
-		if (PageHWPoison(page + i))
-			return true;
-	return false;
-}
-
-/* Marks bad units of [first, first + n) as busy for good; returns whether there are any. */
-static bool weed_out(struct reserve_extent *extent, unsigned long first, unsigned long n)
-{
-	unsigned long unit;
-	bool found = false;
-
-	for (unit = first; unit < first + n; unit++) {
-		if (!unit_is_bad(extent, unit))
-			continue;
-		__set_bit(unit, extent->busy);
-		count_free(extent, -1);
-		found = true;
-	}
-	return found;
-}
-
-static int node_alloc(struct run *run, const struct request *request, int nid)
+/* Hand out a run, bad pages and all. */
+static int node_take(struct run *run, const struct request *request, int nid)
 {
 	struct reserve_extent *extent;
 	unsigned long first, n;
 
 	spin_lock(&reserve_lock);
 	list_for_each_entry(extent, &extents, list) {
-		if (extent->node != nid)
+		if (extent->node != nid || (request->exact && request->npages % extent->unit))
 			continue;
 		n = DIV_ROUND_UP(request->npages, extent->unit);
-		do {
-			first = extent_find(extent, request);
-		} while (first < extent->nunits && weed_out(extent, first, n));
+		first = extent_find(extent, request);
 		if (first == extent->nunits)
 			continue;
 		bitmap_set(extent->busy, first, n);
@@ -183,15 +154,46 @@ static int node_alloc(struct run *run, const struct request *request, int nid)
 	return -ENOMEM;
 }
 
+/* Bad pages may have come about since: then all but those goes back. */
+static bool run_weed_out(const struct run *run)
+{
+	unsigned long nchunks = run_chunks(run), chunk;
+	bool bad = false;
+
+	for (chunk = 0; chunk < nchunks && !bad; chunk++) {
+		bad = run_chunk_is_bad(run, chunk);
+		cond_resched();
+	}
+	if (!bad)
+		return false;
+	for (chunk = 0; chunk < nchunks; chunk++) {
+		if (run_chunk_is_bad(run, chunk))
+			run_lose_chunk(run, chunk);
+		else
+			run_put_chunk(run, chunk, false);
+	}
+	return true;
+}
+
+static int node_alloc(struct run *run, const struct request *request, int nid)
+{
+	int err;
+
+	do {
+		err = node_take(run, request, nid);
+	} while (!err && run_weed_out(run));
+	return err;
+}
+
 /**
  * reserve_alloc - a run of the reserve, cleared; the first that meets the request
  *
- * Return: 0, or -ENOMEM.
+ * Return: 0, -ENOMEM, or -EINTR.
  */
 int reserve_alloc(struct run *run, const struct request *request)
 {
 	nodemask_t seen = NODE_MASK_NONE;
-	int nid;
+	int nid, err;
 
 	if (inject())
 		return -ENOMEM;
@@ -199,8 +201,10 @@ int reserve_alloc(struct run *run, const struct request *request)
 		if (node_alloc(run, request, nid))
 			continue;
 		/* Whole units: what lies behind the run can be seen through no mapping. */
-		zero_pages(run->pfn, run->npages);
-		return 0;
+		err = zero_pages(run->pfn, run->npages);
+		if (err)
+			run_free(run);
+		return err;
 	}
 	return -ENOMEM;
 }
@@ -229,6 +233,18 @@ void reserve_put_chunk(const struct run *run, unsigned long chunk, bool let_go)
 		put_page(page);
 	if (last)
 		extent_free(extent);
+}
+
+/* A chunk that nobody must get. */
+void reserve_lose_chunk(const struct run *run, unsigned long chunk)
+{
+	bool last;
+
+	spin_lock(&reserve_lock);
+	last = unit_forget(run->reserve);
+	spin_unlock(&reserve_lock);
+	if (last)
+		extent_free(run->reserve);
 }
 
 /* The longest run of free units that meets all of the request but its length. */
@@ -278,15 +294,17 @@ static int extent_add(int nid, unsigned long npages)
 	struct reserve_extent *extent;
 	int err = -ENOMEM;
 
-	if (npages > policy_available())
-		return -ENOMEM;
 	extent = inject() ? NULL : kzalloc(sizeof(*extent), GFP_KERNEL);
 	if (!extent)
 		return -ENOMEM;
 	/* As if of pages: what the search finds is not known yet. */
 	extent->busy = inject() ? NULL : kvcalloc(BITS_TO_LONGS(npages), sizeof(long), GFP_KERNEL);
 	if (extent->busy)
+		err = policy_take_begin(npages, &request);
+	if (!err) {
 		err = search_run(&extent->run, &request);
+		policy_take_end(npages);
+	}
 	if (err) {
 		extent_free(extent);
 		return err;
@@ -336,7 +354,10 @@ static int node_grow(int nid)
 
 #define SHRINK_BATCH 64
 
-/* Collects free units that are too many, in pages[]. Returns how many. */
+/*
+ * Collects free units that are too many, in pages[]; NULL for a bad one, which is lost:
+ * the kernel would not notice. Returns how many.
+ */
 static unsigned int collect_free(int nid, struct page **pages, struct list_head *dead)
 {
 	struct reserve_extent *extent, *next;
@@ -355,7 +376,12 @@ static unsigned int collect_free(int nid, struct page **pages, struct list_head 
 				break;
 			__set_bit(unit, extent->busy);
 			count_free(extent, -1);
-			pages[n++] = unit_page(extent, unit);
+			pages[n] = unit_page(extent, unit);
+			if (pages_are_bad(pages[n], extent->unit)) {
+				pages_lose(extent->unit);
+				pages[n] = NULL;
+			}
+			n++;
 			if (unit_forget(extent)) {
 				list_add(&extent->list, dead);
 				break;
@@ -375,7 +401,8 @@ static void node_shrink(int nid)
 
 	while ((n = collect_free(nid, pages, &dead))) {
 		while (n--)
-			put_page(pages[n]);
+			if (pages[n])
+				put_page(pages[n]);
 		cond_resched();
 	}
 	list_for_each_entry_safe(extent, next, &dead, list)
@@ -567,11 +594,10 @@ int reserve_init(void)
 /**
  * reserve_exit - give everything back
  *
- * No region is left. What is still handed out has been let go, or holds a bad page.
+ * No region is left, so nothing is handed out.
  */
 void reserve_exit(void)
 {
-	struct reserve_extent *extent, *next;
 	int nid;
 
 	mutex_lock(&reserve_resize_lock);
@@ -581,8 +607,5 @@ void reserve_exit(void)
 		node_shrink(nid);
 	}
 	mutex_unlock(&reserve_resize_lock);
-	list_for_each_entry_safe(extent, next, &extents, list) {
-		list_del(&extent->list);
-		extent_free(extent);
-	}
+	WARN_ON(!list_empty(&extents));
 }

@@ -8,7 +8,7 @@
 #include <linux/atomic.h>
 #include <linux/cpumask.h>
 #include <linux/highmem.h>
-#include <linux/sched.h>
+#include <linux/sched/signal.h>
 #include <linux/workqueue.h>
 
 #include "map_contig.h"
@@ -23,6 +23,7 @@ struct zeroing {
 	unsigned long pfn;
 	unsigned long npages;
 	atomic_long_t next;
+	bool stopped;
 };
 
 struct zero_worker {
@@ -41,39 +42,45 @@ static void zero_some(unsigned long pfn, unsigned long npages)
 	}
 }
 
-static void zero_steps(struct zeroing *zeroing)
+/* The one who waits for it looks out for a fatal signal; the others have none. */
+static void zero_steps(struct zeroing *zeroing, bool killable)
 {
 	unsigned long at;
 
-	while ((at = atomic_long_fetch_add(ZERO_STEP_PAGES, &zeroing->next)) < zeroing->npages)
-		zero_some(zeroing->pfn + at, min(ZERO_STEP_PAGES, zeroing->npages - at));
+	while (!READ_ONCE(zeroing->stopped)) {
+		at = atomic_long_fetch_add(ZERO_STEP_PAGES, &zeroing->next);
+		if (at >= zeroing->npages)
+			break;
+		if (killable && fatal_signal_pending(current))
+			WRITE_ONCE(zeroing->stopped, true);
+		else
+			zero_some(zeroing->pfn + at, min(ZERO_STEP_PAGES, zeroing->npages - at));
+	}
 }
 
 static void zero_work(struct work_struct *work)
 {
-	zero_steps(container_of(work, struct zero_worker, work)->zeroing);
+	zero_steps(container_of(work, struct zero_worker, work)->zeroing, false);
 }
 
-void zero_pages(unsigned long pfn, unsigned long npages)
+int zero_pages(unsigned long pfn, unsigned long npages)
 {
 	struct zero_worker workers[ZERO_WORKERS_MAX];
 	struct zeroing zeroing = { .pfn = pfn, .npages = npages };
-	unsigned int nworkers, i;
+	unsigned int nworkers = 0, i;
 
-	if (npages < ZERO_PARALLEL_PAGES) {
-		zero_some(pfn, npages);
-		return;
-	}
-	nworkers = min(num_online_cpus() - 1, (unsigned int)ZERO_WORKERS_MAX);
+	if (npages >= ZERO_PARALLEL_PAGES)
+		nworkers = min(num_online_cpus() - 1, (unsigned int)ZERO_WORKERS_MAX);
 	for (i = 0; i < nworkers; i++) {
 		workers[i].zeroing = &zeroing;
 		INIT_WORK_ONSTACK(&workers[i].work, zero_work);
 		queue_work(system_unbound_wq, &workers[i].work);
 	}
-	zero_steps(&zeroing);
+	zero_steps(&zeroing, true);
 	/* Waits for those that run; those that do not have nothing to do any more. */
 	for (i = 0; i < nworkers; i++) {
 		cancel_work_sync(&workers[i].work);
 		destroy_work_on_stack(&workers[i].work);
 	}
+	return zeroing.stopped ? -EINTR : 0;
 }

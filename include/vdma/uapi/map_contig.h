@@ -6,8 +6,8 @@
  * gives. A *region descriptor* is what MAP_CONTIG_ALLOC gives: it is one run of
  * physically contiguous memory, may be mapped (MAP_SHARED; any part that
  * begins and ends at a page; as often as wanted; by every process that gets it,
- * over fork or a Unix socket), and its memory is freed when the last
- * descriptor, the last mapping and the last pin are gone.
+ * over fork or a Unix socket; beyond its end is ENXIO), and its memory is freed
+ * when the last descriptor, the last mapping and the last pin are gone.
  *
  * mmap() of the node, MAP_SHARED, offset 0, any length, allocates and maps in
  * one call; the memory is then freed as it is unmapped, in part or whole.
@@ -15,7 +15,8 @@
  * is zeroed and there before the call returns, or the call fails:
  *
  *   EINVAL  MAP_PRIVATE, an offset that is none, a constraint that makes no sense
- *   EPERM   RLIMIT_MEMLOCK is 0 and the caller has no CAP_IPC_LOCK
+ *   EPERM   RLIMIT_MEMLOCK is 0 and the caller has no CAP_IPC_LOCK; or a
+ *           constraint (see there) that would tell where the memory lies
  *   EAGAIN  the caller's user would hold more than RLIMIT_MEMLOCK
  *   EDQUOT  a quota of the administrator, for this user or for all, is reached
  *   ENOMEM  no such run of pages can be had (MAP_CONTIG_ORACLE tells why), or
@@ -143,7 +144,10 @@ enum {
  * @deadline_ms: give up with ETIME after so many milliseconds; 0 is never. Zeroing and
  *               mapping come on top
  *
- * A constraint is met or the call fails; none is ever relaxed.
+ * A constraint is met or the call fails; none is ever relaxed. EPERM is for who may not see
+ * physical addresses, and could find one out by what is refused and what is not:
+ * @phys_max must then be 0, ~0, or 2^n - 1 of at least 2^24 - 1, and @alignment at most
+ * 2 MiB, or the length rounded up to a power of two if that is more.
  */
 struct map_contig_constraints {
 	__aligned_u64 alignment;
