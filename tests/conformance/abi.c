@@ -175,9 +175,6 @@ static void abi_answer_cannot_be_written(void)
 	probe = dup(node);
 	close(probe);
 	for (const struct call *call = calls; call < calls + NCALLS; call++) {
-		/* dma-buf gives a descriptor to the process as it makes it, here and everywhere. */
-		if (call->cmd == MAP_CONTIG_EXPORT)
-			continue;
 		CHECK_OK(mprotect(arg, PAGE, PROT_READ | PROT_WRITE));
 		*arg = argument_of(call, va);
 		CHECK_OK(mprotect(arg, PAGE, PROT_READ));

@@ -113,13 +113,13 @@ static void c2_fails_whole(void)
 	size_t too_large = (size_t)meminfo("MemTotal") + 64 * MIB;
 	int64_t before, after;
 
-	before = mem_free_settled();
+	before = mem_free_at_rest();
 	CHECK_ERRNO(contig_alloc(too_large), ENOMEM);
 
 	/* Not larger than memory, but no zone holds such a run: memory is in use. */
 	CHECK_ERRNO(contig_alloc((size_t)meminfo("MemTotal") - 32 * MIB), ENOMEM);
 
-	after = mem_free_settled();
+	after = mem_free_at_rest();
 	CHECK_RANGE(after, before - (int64_t)(4 * MIB), before + (int64_t)(64 * MIB));
 	CHECK_EQ(ledger_lines(), 0);
 	CHECK_EQ(status("VmLck"), 0);

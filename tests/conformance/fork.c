@@ -238,10 +238,10 @@ static void c6_child_is_killed_or_execs(void)
 static int child_unmaps(void *arg)
 {
 	struct family *f = arg;
-	int64_t before = mem_free_settled();
+	int64_t before = mem_free_at_rest();
 
 	CHECK_OK(munmap(f->va + MIB, 32 * MIB));
-	CHECK(mem_free_settled() - before > (int64_t)(26 * MIB));
+	CHECK(mem_free_at_rest() - before > (int64_t)(26 * MIB));
 	CHECK_EQ(f->va[0], 0);
 	CHECK_EQ(touch_read(f->va + MIB), SIGSEGV);
 	/* Moved and protected, it is still the child's. */

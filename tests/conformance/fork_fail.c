@@ -111,7 +111,8 @@ static void group_end(void)
 		usleep(10 * 1000);
 }
 
-static void c6_copy_is_limited_by_memory_cgroup(void)
+/* Run fn in a child, for it to join a memory cgroup of this limit. */
+static int with_group(const char *max, int (*fn)(void *arg))
 {
 	char controllers[256];
 	int result;
@@ -122,10 +123,15 @@ static void c6_copy_is_limited_by_memory_cgroup(void)
 	file_set(GROUPS "/cgroup.subtree_control", "+memory");
 	group_end();
 	CHECK_OK(mkdir(GROUP, 0755));
-	file_set(GROUP "/memory.max", "%lu", 24 * MIB);
-	result = in_child(in_group, NULL);
+	file_set(GROUP "/memory.max", "%s", max);
+	result = in_child(fn, NULL);
 	group_end();
-	CHECK_EQ(result, 0);
+	return result;
+}
+
+static void c6_copy_is_limited_by_memory_cgroup(void)
+{
+	CHECK_EQ(with_group("24M", in_group), 0);
 }
 
 /* Charged there: what a child's copy takes shows in memory.current. */
@@ -162,18 +168,7 @@ static int in_wide_group(void *arg)
 
 static void c6_copy_is_charged_to_memory_cgroup(void)
 {
-	char controllers[256];
-	int result;
-
-	SKIP_IF(!file_text(GROUPS "/cgroup.controllers", controllers, sizeof(controllers)) ||
-			!strstr(controllers, "memory"),
-		"no cgroup2 with the memory controller at " GROUPS);
-	file_set(GROUPS "/cgroup.subtree_control", "+memory");
-	group_end();
-	CHECK_OK(mkdir(GROUP, 0755));
-	result = in_child(in_wide_group, NULL);
-	group_end();
-	CHECK_EQ(result, 0);
+	CHECK_EQ(with_group("max", in_wide_group), 0);
 }
 
 /* Killed in the midst of copying: it ends at once. */

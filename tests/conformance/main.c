@@ -14,16 +14,16 @@
 
 /* The module goes, and pages are lost, when all else has been seen to work. */
 static const struct test *const tables[] = {
-	contiguous_tests, query_tests,	abi_tests,	rules_tests,
-	limits_tests,	  stay_tests,	mapping_tests,	fork_tests,
-	fork_fail_tests,  dma_tests,	teardown_tests, constraints_tests,
-	policy_tests,	  search_tests, pin_tests,	share_tests,
-	module_tests,	  poison_tests, NULL,
+	contiguous_tests, query_tests,	     abi_tests,	   rules_tests,	    limits_tests,
+	stay_tests,	  mapping_tests,     fork_tests,   fork_fail_tests, dma_tests,
+	teardown_tests,	  constraints_tests, policy_tests, search_tests,    pin_tests,
+	share_tests,	  reserve_tests,     module_tests, poison_tests,    NULL,
 };
 
 static void usage(FILE *to)
 {
-	fputs("Usage: vdma-conformance [--list] [--filter PATTERN] [--tap FILE] [--preload FILE]\n"
+	fputs("Usage: vdma-conformance [--list] [--filter PATTERN] [--one-front] [--tap FILE]\n"
+	      "                        [--preload FILE]\n"
 	      "\n"
 	      "Tests what contiguous memory promises, clause by clause, as root on a machine with\n"
 	      "map_contig.ko loaded. Prints TAP; the exit status is 0 if no test failed.\n"
@@ -31,6 +31,8 @@ static void usage(FILE *to)
 	      "  --list            print the names of the tests\n"
 	      "  --filter PATTERN  just those whose name is like the shell pattern: 'c6_*',\n"
 	      "                    '*/ioctl', '@(c5_*|c6_*)'\n"
+	      "  --one-front       each test through one front end only, another one from test to\n"
+	      "                    test: all tests and all front ends, in half the time\n"
 	      "  --tap FILE        the TAP goes to FILE as well\n"
 	      "  --preload FILE    the preload library (default libvdma-preload.so, which is\n"
 	      "                    found where ld.so looks)\n"
@@ -56,6 +58,10 @@ int main(int argc, char **argv)
 		}
 		if (!strcmp(argv[i], "--list")) {
 			options.list = true;
+			continue;
+		}
+		if (!strcmp(argv[i], "--one-front")) {
+			options.one_front = true;
 			continue;
 		}
 		if (!strcmp(argv[i], "--filter"))

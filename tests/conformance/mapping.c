@@ -60,12 +60,12 @@ static void c5_shrinks(void)
 	size_t len = 64 * MIB;
 	char *va = contig_alloc(len);
 	uint64_t *before = pagemap_frames(va, len), *after;
-	int64_t free_before = mem_free_settled();
+	int64_t free_before = mem_free_at_rest();
 
 	CHECK(mremap(va, len, 16 * MIB, 0) == va);
 	after = pagemap_frames(va, 16 * MIB);
 	CHECK(!memcmp(before, after, 16 * MIB / PAGE * sizeof(*before)));
-	CHECK(mem_free_settled() - free_before > (int64_t)(44 * MIB));
+	CHECK(mem_free_at_rest() - free_before > (int64_t)(44 * MIB));
 	free(before);
 	free(after);
 	munmap(va, 16 * MIB);

@@ -140,7 +140,7 @@ static void d10_unloads_with_orphans(void)
 
 	need_module_file();
 	vfio_open(&vfio);
-	before = mem_free_settled();
+	before = mem_free_at_rest();
 	va = contig_alloc(len);
 	CHECK_OK(va);
 	CHECK_OK(vfio_map(&vfio, va, len, IOVA));
@@ -148,7 +148,7 @@ static void d10_unloads_with_orphans(void)
 	CHECK_EQ(ledger_lines(), 1);
 
 	module_remove_now();
-	CHECK(before - mem_free_settled() > (int64_t)(len - 8 * MIB));
+	CHECK(before - mem_free_at_rest() > (int64_t)(len - 8 * MIB));
 	CHECK_OK(vfio_unmap(&vfio, len, IOVA));
 	check_free(before);
 	vfio_close(&vfio);

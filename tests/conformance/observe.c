@@ -244,6 +244,20 @@ int64_t mem_free_settled(void)
 	return meminfo("MemFree") + meminfo("Slab") + per_cpu_free();
 }
 
+int64_t mem_free_at_rest(void)
+{
+	int64_t last, now = mem_free_settled();
+
+	for (int i = 0; i < 30; i++) {
+		last = now;
+		usleep(100 * 1000);
+		now = mem_free_settled();
+		if (llabs(now - last) < (int64_t)(256 * KIB))
+			break;
+	}
+	return now;
+}
+
 void check_free(int64_t before)
 {
 	int64_t now = 0;

@@ -38,6 +38,8 @@ int64_t smaps(const void *addr, const char *field);
 
 /* MemFree and the free pages of the per-CPU lists, with caches dropped. */
 int64_t mem_free_settled(void);
+/* The same once it has come to rest, or after 3 s: to tell how much is taken, not just given back. */
+int64_t mem_free_at_rest(void);
 
 /* Waits until as much memory is free as before, or nearly; fails the test else. */
 #define SLACK ((int64_t)(6 * MIB))

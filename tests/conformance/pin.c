@@ -16,6 +16,10 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
+#ifdef HAVE_IBVERBS
+#include <infiniband/verbs.h>
+#endif
+
 #include "iommufd_abi.h"
 #include "suite.h"
 #include "vfio_edu.h"
@@ -31,19 +35,19 @@ static char *new_memory(void)
 }
 
 /* Pinned, then unmapped: in the ledger until fn has let go. */
-static void check_pinned_until(char *va, size_t pinned, void (*let_go)(int fd), int fd)
+static void check_pinned_until(char *va, size_t pinned, void (*let_go)(void *arg), void *arg)
 {
 	CHECK(ledger_number(0, "bytes_pinned") >= (int64_t)pinned);
 	munmap(va, LEN);
 	CHECK_EQ(ledger_lines(), 1);
 	CHECK(ledger_number(0, "bytes_held") >= (int64_t)pinned);
-	let_go(fd);
+	let_go(arg);
 	CHECK_EQ(ledger_wait(0), 0);
 }
 
-static void close_it(int fd)
+static void close_it(void *fd)
 {
-	CHECK_OK(close(fd));
+	CHECK_OK(close(*(int *)fd));
 }
 
 static void d8_vfio_type1(void)
@@ -56,7 +60,7 @@ static void d8_vfio_type1(void)
 	CHECK_OK(vfio_map(&vfio, va, LEN, DMA_IOVA));
 	/* The group has the container open too, and the mapping is gone with the last. */
 	close(vfio.container);
-	check_pinned_until(va, LEN, close_it, vfio.group);
+	check_pinned_until(va, LEN, close_it, &vfio.group);
 }
 
 /* With VFIO's cdev, as there is no other way to have iommufd pin. */
@@ -107,7 +111,7 @@ static void d8_iommufd(void)
 	CHECK_OK(ioctl(iommufd, IOMMUFD_IOAS_MAP, &map));
 	/* The device has it open too; the pin is gone when the device leaves. */
 	close(iommufd);
-	check_pinned_until(va, LEN, close_it, device);
+	check_pinned_until(va, LEN, close_it, &device);
 }
 
 /* One read of fixed buffer 0 from fd, through rings that the kernel made. */
@@ -164,7 +168,7 @@ static void d8_io_uring_registered_buffer(void)
 	CHECK_EQ(lseek(file, 0, SEEK_SET), 0);
 	uring_read_fixed(ring, &params, file, va + MIB, 28);
 	CHECK(!strcmp(va + MIB, "read into registered memory"));
-	check_pinned_until(va, LEN, close_it, ring);
+	check_pinned_until(va, LEN, close_it, &ring);
 }
 
 static void d8_af_xdp_umem(void)
@@ -178,7 +182,50 @@ static void d8_af_xdp_umem(void)
 	va = new_memory();
 	reg.addr = (uintptr_t)va;
 	CHECK_OK(setsockopt(xsk, SOL_XDP, XDP_UMEM_REG, &reg, sizeof(reg)));
-	check_pinned_until(va, LEN, close_it, xsk);
+	check_pinned_until(va, LEN, close_it, &xsk);
+}
+
+#ifdef HAVE_IBVERBS
+static void deregister(void *mr)
+{
+	CHECK_EQ(ibv_dereg_mr(mr), 0);
+}
+
+/* The RDMA card of the kernel's own, over the loopback network. */
+static struct ibv_context *rxe_open(void)
+{
+	struct ibv_device **devices;
+	struct ibv_context *context;
+
+	(void)!system("modprobe -a rdma_rxe ib_uverbs 2>/dev/null;"
+		      "ip link set lo up; rdma link add rxe0 type rxe netdev lo 2>/dev/null");
+	devices = ibv_get_device_list(NULL);
+	SKIP_IF(!devices || !devices[0], "no RDMA device, and none can be made (rdma_rxe)");
+	context = ibv_open_device(devices[0]);
+	CHECK(context);
+	ibv_free_device_list(devices);
+	return context;
+}
+#endif
+
+static void d8_rdma_memory_region(void)
+{
+#ifdef HAVE_IBVERBS
+	struct ibv_context *context = rxe_open();
+	struct ibv_pd *pd = ibv_alloc_pd(context);
+	char *va = new_memory();
+	struct ibv_mr *mr;
+
+	CHECK(pd);
+	mr = ibv_reg_mr(pd, va, LEN, IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE);
+	if (!mr)
+		FAIL("ibv_reg_mr: %m");
+	check_pinned_until(va, LEN, deregister, mr);
+	CHECK_EQ(ibv_dealloc_pd(pd), 0);
+	CHECK_EQ(ibv_close_device(context), 0);
+#else
+	check_skip("built without libibverbs");
+#endif
 }
 
 /* A block device in memory: shmem has no O_DIRECT of its own on 6.1. */
@@ -256,6 +303,7 @@ const struct test pin_tests[] = {
 	TEST_FRONTS(d8_iommufd, FRONT_IOCTL | FRONT_MMAP),
 	TEST_FRONTS(d8_io_uring_registered_buffer, FRONT_ALL),
 	TEST_FRONTS(d8_af_xdp_umem, FRONT_IOCTL | FRONT_MMAP),
+	TEST_FRONTS(d8_rdma_memory_region, FRONT_IOCTL | FRONT_MMAP),
 	TEST_FRONTS(d8_o_direct, FRONT_ALL),
 	TEST_FRONTS(d8_vmsplice, FRONT_IOCTL | FRONT_MMAP),
 	TESTS_END,

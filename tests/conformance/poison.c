@@ -5,6 +5,7 @@
  */
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,9 +16,11 @@
 
 #define LEN (4 * MIB)
 #define BAD (2 * MIB + 7 * PAGE)
+#define RESERVE "/sys/module/map_contig/parameters/reserve"
 
 /* Bits of /proc/kpageflags. */
 #define KPF_BUDDY 10
+#define KPF_COMPOUND_HEAD 15
 #define KPF_HWPOISON 19
 
 static bool frame_flag(uint64_t frame, unsigned int bit)
@@ -29,6 +32,20 @@ static bool frame_flag(uint64_t frame, unsigned int bit)
 	CHECK_EQ(pread(fd, &flags, 8, (off_t)(frame * 8)), 8);
 	close(fd);
 	return flags >> bit & 1;
+}
+
+/* The kernel's own answer is that it could do nothing about it; the mark stays. */
+static void bad_frame(const char *offline, uint64_t frame)
+{
+	char text[32];
+	int fd = open(offline, O_WRONLY | O_CLOEXEC), length;
+
+	CHECK_OK(fd);
+	length = snprintf(text, sizeof(text), "%llu", (unsigned long long)(frame * PAGE));
+	if (write(fd, text, (size_t)length) < 0)
+		note("%s: %m", offline);
+	close(fd);
+	CHECK(frame_flag(frame, KPF_HWPOISON));
 }
 
 static int touch_in_child(void *arg)
@@ -101,7 +118,49 @@ static void d11_bad_page(void)
 	free(frames);
 }
 
+/* In memory that is set aside and that nobody has: it is neither handed out nor given back. */
+static void d11_bad_page_in_the_reserve(void)
+{
+	static const char offline[] = "/sys/devices/system/memory/hard_offline_page";
+	struct map_contig_limits limits;
+	int node = node_open();
+	uint64_t *frames, *now;
+	char *va, source[16];
+
+	SKIP_IF(access(offline, W_OK), "the kernel takes no word of bad pages");
+	SKIP_IF(!(node_features() & MAP_CONTIG_HAS_FOLIOS), "the units are single pages");
+	file_set(RESERVE, "8M");
+	va = region_mmap(8 * MIB, NULL);
+	CHECK_OK(va);
+	ledger_text(0, "source", source, sizeof(source));
+	CHECK(!strcmp(source, "reserve"));
+	frames = pagemap_frames(va, 8 * MIB);
+	munmap(va, 8 * MIB);
+	CHECK_EQ(ledger_wait(0), 0);
+
+	/* One that is found as it is handed out, one as it is given up. */
+	bad_frame(offline, frames[BAD / PAGE]);
+	va = region_mmap(6 * MIB, NULL);
+	CHECK_OK(va);
+	now = pagemap_frames(va, 6 * MIB);
+	for (size_t i = 0; i < 6 * MIB / PAGE; i++)
+		CHECK(now[i] != frames[BAD / PAGE]);
+	munmap(va, 6 * MIB);
+	CHECK_EQ(ledger_wait(0), 0);
+	bad_frame(offline, frames[(6 * MIB + BAD % FOLIO) / PAGE]);
+	file_set(RESERVE, "0");
+	CHECK_OK(node_limits(node, &limits));
+	CHECK_EQ(limits.reserve_free, 0);
+	/* Their folios are nobody's, but there. */
+	CHECK(frame_flag(frames[2 * MIB / PAGE], KPF_COMPOUND_HEAD));
+	CHECK(frame_flag(frames[6 * MIB / PAGE], KPF_COMPOUND_HEAD));
+	CHECK(!frame_flag(frames[4 * MIB / PAGE], KPF_COMPOUND_HEAD));
+	free(now);
+	free(frames);
+}
+
 const struct test poison_tests[] = {
 	TEST(d11_bad_page),
+	TEST(d11_bad_page_in_the_reserve),
 	TESTS_END,
 };

@@ -15,19 +15,10 @@
 
 #define PARAMETER(name) "/sys/module/map_contig/parameters/" name
 
-static struct map_contig_limits limits_now(void)
-{
-	struct map_contig_limits limits;
-	int node = node_open();
-
-	CHECK_OK(node_limits(node, &limits));
-	close(node);
-	return limits;
-}
-
 static int user_within_quota(void *arg)
 {
 	struct map_contig_limits limits;
+	struct map_contig_query query;
 	char *va;
 
 	(void)arg;
@@ -43,7 +34,10 @@ static int user_within_quota(void *arg)
 	CHECK_OK(contig_alloc(2 * MIB));
 	CHECK_ERRNO(contig_alloc(PAGE), EDQUOT);
 	CHECK_OK(munmap(va, 6 * MIB));
-	CHECK_OK(contig_alloc(6 * MIB));
+	va = contig_alloc(6 * MIB);
+	CHECK_OK(va);
+	/* Nor does he learn where it lies (D3). */
+	CHECK_ERRNO(node_query(node_open(), va, &query), EPERM);
 	return 0;
 }
 
@@ -140,6 +134,46 @@ static void d5_floor(void)
 	CHECK_ERRNO(contig_alloc(PAGE), ENOMEM);
 	file_set(PARAMETER("floor"), "0");
 	CHECK_OK(contig_alloc(160 * MIB));
+}
+
+/* Many at once do not get below the floor together, where one alone would not. */
+static int64_t had_at_once(unsigned int n, size_t len)
+{
+	int start[2], done[2];
+	int64_t had = 0;
+	char byte;
+
+	CHECK_OK(pipe(start));
+	CHECK_OK(pipe(done));
+	for (unsigned int i = 0; i < n; i++) {
+		pid_t pid = fork();
+
+		CHECK_OK(pid);
+		if (pid)
+			continue;
+		close(start[1]);
+		CHECK_EQ(read(start[0], &byte, 1), 0);
+		byte = contig_alloc(len) != MAP_FAILED;
+		CHECK_EQ(write(done[1], &byte, 1), 1);
+		pause();
+	}
+	close(start[1]);
+	for (unsigned int i = 0; i < n; i++) {
+		CHECK_EQ(read(done[0], &byte, 1), 1);
+		had += byte;
+	}
+	return had;
+}
+
+static void d5_floor_holds_for_many(void)
+{
+	int64_t available = meminfo("MemAvailable"), had;
+
+	file_set(PARAMETER("floor"), "%lld", (long long)(available - (int64_t)(256 * MIB)));
+	had = had_at_once(8, 64 * MIB);
+	note("%lld of 8 had their 64 MiB of 256", (long long)had);
+	CHECK_RANGE(had, 2, 4);
+	CHECK(meminfo("MemAvailable") > available - (int64_t)(256 * MIB + 48 * MIB));
 }
 
 static void d5_parameters_refuse_nonsense(void)
@@ -259,6 +293,7 @@ const struct test policy_tests[] = {
 	TEST_FRONTS(d5_node_permissions, FRONT_ALL),
 	TEST_FRONTS(d5_ceiling, FRONT_ALL),
 	TEST_FRONTS(d5_floor, FRONT_IOCTL | FRONT_MMAP),
+	TEST_FRONTS(d5_floor_holds_for_many, FRONT_IOCTL | FRONT_MMAP),
 	TEST(d5_parameters_refuse_nonsense),
 	TEST_FRONTS(d5_copies_count, FRONT_COPY),
 	TEST_FRONTS(d5_ledger, FRONT_IOCTL | FRONT_MMAP),

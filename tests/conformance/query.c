@@ -96,6 +96,55 @@ static void d3_physical_address_needs_privilege(void)
 	CHECK_EQ(in_child(as_user, &not_told), 0);
 }
 
+/* Nor by what is refused and what is not, of what he asks for. */
+static int ask_cleverly(void *arg)
+{
+	bool told = *(bool *)arg;
+	const struct {
+		struct map_contig_constraints want;
+		bool coarse;
+	} cases[] = {
+		{ { .phys_max = 0x40000fff }, false },
+		{ { .phys_max = (1ULL << 23) - 1 }, false },
+		{ { .phys_max = (1ULL << 32) - 1 }, true },
+		{ { .phys_max = ~0ULL }, true },
+		{ { .alignment = 64 * MIB }, false },
+		{ { .alignment = 64 * MIB, .phys_max = (1ULL << 32) - 1 }, false },
+		{ { .alignment = 2 * MIB, .boundary = 2 * MIB }, true },
+	};
+	int node;
+
+	become(USER, 64 * KIB);
+	node = node_open();
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct map_contig_oracle oracle = { .size = sizeof(oracle),
+						    .length = PAGE,
+						    .want = cases[i].want };
+		struct map_contig_alloc alloc = { .size = sizeof(alloc),
+						  .length = PAGE,
+						  .want = cases[i].want };
+
+		if (told || cases[i].coarse) {
+			CHECK_OK(ioctl(node, MAP_CONTIG_ORACLE, &oracle));
+			continue;
+		}
+		CHECK_ERRNO(ioctl(node, MAP_CONTIG_ORACLE, &oracle), EPERM);
+		CHECK_ERRNO(ioctl(node, MAP_CONTIG_ALLOC, &alloc), EPERM);
+	}
+	return 0;
+}
+
+static void d3_no_refusal_tells(void)
+{
+	bool told = true, not_told = false;
+
+	node_let_in(USER);
+	file_set(PHYS_FOR_ALL, "N");
+	CHECK_EQ(in_child(ask_cleverly, &not_told), 0);
+	file_set(PHYS_FOR_ALL, "Y");
+	CHECK_EQ(in_child(ask_cleverly, &told), 0);
+}
+
 /* Nor by any other answer: the oracle's blocker, an offset, the ledger. */
 static int find_out(void *arg)
 {
@@ -154,5 +203,6 @@ const struct test query_tests[] = {
 	TEST_FRONTS(d3_query_tells_what_pagemap_shows, FRONT_ALL),
 	TEST_FRONTS(d3_physical_address_needs_privilege, FRONT_ALL),
 	TEST(d3_no_other_answer_tells),
+	TEST(d3_no_refusal_tells),
 	TESTS_END,
 };

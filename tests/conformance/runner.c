@@ -253,26 +253,45 @@ static bool run_one(unsigned int number, const struct test *test, const struct f
 
 typedef bool (*each_fn)(const struct test *test, const struct front *f, void *arg);
 
-/* Calls fn for each test that the filter lets through; how often it returned false. */
-static unsigned int each(const struct test *const *tables, const char *filter, each_fn fn,
-			 void *arg)
+/* Those of a test's front ends that it is run through; turn picks the one. */
+static unsigned int fronts_of(const struct test *test, bool one, unsigned int turn)
 {
-	unsigned int bad = 0;
+	unsigned int which = test->fronts;
+
+	if (!one)
+		return which;
+	/* Clear the lowest ones, until the one whose turn it is is the lowest. */
+	for (turn %= (unsigned int)__builtin_popcount(which); turn; turn--)
+		which &= which - 1;
+	return which & -which;
+}
+
+/* Calls fn for each test that the options let through; how often it returned false. */
+static unsigned int each(const struct test *const *tables, const struct runner_options *options,
+			 each_fn fn, void *arg)
+{
+	unsigned int bad = 0, turn = 0;
 	char name[128];
 
 	for (; *tables; tables++)
-		for (const struct test *test = *tables; test->name; test++)
+		for (const struct test *test = *tables; test->name; test++) {
+			unsigned int which = 0;
+
+			if (test->fronts)
+				which = fronts_of(test, options->one_front, turn++);
 			for (unsigned int i = 0; i < FRONTS; i++) {
 				const struct front *f = test->fronts ? &fronts[i] : NULL;
 
-				if (f && !(test->fronts & 1U << i))
+				if (f && !(which & 1U << i))
 					continue;
 				full_name(name, sizeof(name), test, f);
-				if (!filter || !fnmatch(filter, name, FNM_EXTMATCH))
+				if (!options->filter ||
+				    !fnmatch(options->filter, name, FNM_EXTMATCH))
 					bad += !fn(test, f, arg);
 				if (!f)
 					break;
 			}
+		}
 	return bad;
 }
 
@@ -312,7 +331,7 @@ unsigned int runner_run(const struct test *const *tables, const struct runner_op
 	unsigned int count = 0, failed;
 
 	if (options->list)
-		return each(tables, options->filter, each_list, NULL);
+		return each(tables, options, each_list, NULL);
 	if (options->tap) {
 		tap_fd = open(options->tap, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC,
 			      0644);
@@ -329,7 +348,7 @@ unsigned int runner_run(const struct test *const *tables, const struct runner_op
 	map_verdict();
 	/* What a test's processes leave behind is ours to end. */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	each(tables, options->filter, each_count, &count);
+	each(tables, options, each_count, &count);
 	if (!count) {
 		fprintf(stderr, "vdma-conformance: no test is called '%s'\n", options->filter);
 		return 1;
@@ -337,7 +356,7 @@ unsigned int runner_run(const struct test *const *tables, const struct runner_op
 	tap("TAP version 13");
 	tap("1..%u", count);
 	machine_save();
-	failed = each(tables, options->filter, each_run, &run);
+	failed = each(tables, options, each_run, &run);
 	note("%u of %u failed", failed, count);
 	return failed;
 }
@@ -363,6 +382,7 @@ static bool each_find(const struct test *test, const struct front *f, void *arg)
 
 _Noreturn void runner_run_child(const struct test *const *tables, char **words)
 {
+	const struct runner_options all = { 0 };
 	struct find find = { .name = words[0] };
 
 	if (!words[0] || !words[1] || !words[2])
@@ -373,7 +393,7 @@ _Noreturn void runner_run_child(const struct test *const *tables, char **words)
 	if (tap_fd >= 0)
 		fcntl(tap_fd, F_SETFD, FD_CLOEXEC);
 	map_verdict();
-	each(tables, NULL, each_find, &find);
+	each(tables, &all, each_find, &find);
 	if (!find.test)
 		FAIL("no test is called '%s'", find.name);
 	front = find.front;

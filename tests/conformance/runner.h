@@ -12,12 +12,14 @@
  * @filter: shell pattern of names, or NULL for all
  * @tap: a file that gets the TAP too, or NULL
  * @preload: libvdma-preload.so, as LD_PRELOAD takes it
+ * @one_front: each test through one of its front ends, another one from test to test
  * @list: print names only
  */
 struct runner_options {
 	const char *filter;
 	const char *tap;
 	const char *preload;
+	bool one_front;
 	bool list;
 };
 

@@ -209,9 +209,88 @@ static void d9_dma_buf(void)
 	free(all);
 }
 
+/*
+ * Another process maps memory again by its offset, page by page at an address that is
+ * no folio's, while the first unmaps some of it: it is the other's then, and a dma-buf
+ * that the other makes of it keeps it.
+ */
+#define AGAIN (64 * MIB)
+#define TOO_LATE 2
+
+static void map_again(int node, uint64_t offset, int ready)
+{
+	struct map_contig_export export = { .size = sizeof(export), .length = FOLIO };
+	char *hole = mmap(NULL, AGAIN + 2 * FOLIO, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *at = (char *)(((uintptr_t)hole + FOLIO - 1) / FOLIO * FOLIO) + 3 * PAGE, *buf;
+	uint64_t *frames;
+
+	CHECK_OK(hole);
+	CHECK_EQ(write(ready, "", 1), 1);
+	if (mmap(at, AGAIN, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, node, (off_t)offset) !=
+	    at) {
+		/* The other one was faster: what has been given back cannot be mapped. */
+		CHECK_EQ(errno, ENXIO);
+		_exit(TOO_LATE);
+	}
+	frames = pagemap_frames(at, FOLIO);
+	export.addr = (uintptr_t)at;
+	CHECK_OK(ioctl(node, MAP_CONTIG_EXPORT, &export));
+	munmap(at, AGAIN);
+	/* Time for whoever would give them back. */
+	usleep(600 * 1000);
+	buf = mmap(NULL, FOLIO, PROT_READ | PROT_WRITE, MAP_SHARED, export.fd, 0);
+	CHECK_OK(buf);
+	CHECK(frames_are(buf, FOLIO, frames));
+	CHECK(is_filled(buf, FOLIO, 0x3b));
+}
+
+static void d9_dma_buf_while_another_mapping_goes(void)
+{
+	struct map_contig_configure shared = { .size = sizeof(shared),
+					       .flags = MAP_CONTIG_CONFIGURE_SHARED };
+	struct map_contig_configure again = { .size = sizeof(again), .mode = MAP_CONTIG_MODE_MAP };
+	struct map_contig_offset offset = { .size = sizeof(offset) };
+	int from = node_open(), to = node_open();
+	unsigned int met = 0;
+
+	SKIP_IF(!(node_features() & MAP_CONTIG_HAS_EXPORT), "the kernel has no dma-buf");
+	CHECK_OK(ioctl(from, MAP_CONTIG_CONFIGURE, &shared));
+	CHECK_OK(ioctl(to, MAP_CONTIG_CONFIGURE, &again));
+	for (unsigned int round = 0; met < 4; round++) {
+		char *va = mmap(NULL, AGAIN, PROT_READ | PROT_WRITE, MAP_SHARED, from, 0), byte;
+		int ready[2], wstatus;
+		pid_t pid;
+
+		CHECK_OK(va);
+		memset(va, 0x3b, AGAIN);
+		offset.addr = (uintptr_t)va;
+		CHECK_OK(ioctl(from, MAP_CONTIG_OFFSET, &offset));
+		CHECK_OK(madvise(va, AGAIN, MADV_DONTFORK));
+		CHECK_OK(pipe(ready));
+		pid = fork();
+		CHECK_OK(pid);
+		if (!pid) {
+			map_again(to, offset.offset, ready[1]);
+			_exit(0);
+		}
+		CHECK_EQ(read(ready[0], &byte, 1), 1);
+		/* Sooner and later in the midst of it. */
+		usleep(1000U << 2 * (round % 4));
+		CHECK_OK(munmap(va, FOLIO));
+		CHECK_EQ(waitpid(pid, &wstatus, 0), pid);
+		CHECK(!wstatus || (WIFEXITED(wstatus) && WEXITSTATUS(wstatus) == TOO_LATE));
+		met += !wstatus;
+		if (round == 40)
+			FAIL("they did not meet but in %u of 40 rounds", met);
+		CHECK_OK(munmap(va + FOLIO, AGAIN - FOLIO));
+		CHECK_EQ(ledger_wait(0), 0);
+	}
+}
+
 const struct test share_tests[] = {
 	TEST(d9_descriptor_over_a_socket),
 	TEST(d9_first_is_killed_second_and_device_go_on),
 	TEST(d9_dma_buf),
+	TEST(d9_dma_buf_while_another_mapping_goes),
 	TESTS_END,
 };

@@ -65,6 +65,7 @@ extern const struct test policy_tests[];
 extern const struct test search_tests[];
 extern const struct test pin_tests[];
 extern const struct test share_tests[];
+extern const struct test reserve_tests[];
 extern const struct test module_tests[];
 extern const struct test poison_tests[];
 

@@ -13,11 +13,11 @@
 
 static void c9_munmap_whole(void)
 {
-	int64_t before = mem_free_settled();
+	int64_t before = mem_free_at_rest();
 	void *va = contig_alloc(128 * MIB);
 
 	CHECK_OK(va);
-	CHECK(before - mem_free_settled() > (int64_t)(120 * MIB));
+	CHECK(before - mem_free_at_rest() > (int64_t)(120 * MIB));
 	CHECK_EQ(ledger_lines(), 1);
 	munmap(va, 128 * MIB);
 	CHECK_EQ(ledger_lines(), 0);
@@ -28,17 +28,17 @@ static void c9_munmap_whole(void)
 static void c9_munmap_part(void)
 {
 	size_t len = 128 * MIB;
-	int64_t before = mem_free_settled(), whole;
+	int64_t before = mem_free_at_rest(), whole;
 	char *va = contig_alloc(len);
 	uint64_t *frames, *after;
 
 	CHECK_OK(va);
 	memset(va, 6, len);
 	frames = pagemap_frames(va, len);
-	whole = mem_free_settled();
+	whole = mem_free_at_rest();
 	/* From the middle, off by some pages from the folios' borders. */
 	munmap(va + 32 * MIB + 4 * PAGE, 64 * MIB);
-	CHECK_RANGE(mem_free_settled() - whole, 58 * MIB, 68 * MIB);
+	CHECK_RANGE(mem_free_at_rest() - whole, 58 * MIB, 68 * MIB);
 	/* What is left of a folio that was cut comes back by minor faults. */
 	for (size_t i = 0; i < 32 * MIB + 4 * PAGE; i += PAGE)
 		CHECK_EQ(va[i], 6);
@@ -153,13 +153,13 @@ static void c9_regions_are_separate(void)
 /* A region lives as long as a descriptor or a mapping of it, whichever goes last. */
 static void c9_region_descriptor(void)
 {
-	int64_t before = mem_free_settled();
+	int64_t before = mem_free_at_rest();
 	int node = node_open(), region = region_alloc(node, 64 * MIB, NULL), second;
 	char *whole, *part;
 
 	CHECK_OK(region);
 	close(node);
-	CHECK(before - mem_free_settled() > (int64_t)(58 * MIB));
+	CHECK(before - mem_free_at_rest() > (int64_t)(58 * MIB));
 	whole = region_map(region, 64 * MIB);
 	CHECK_OK(whole);
 	part = mmap(NULL, MIB, PROT_READ | PROT_WRITE, MAP_SHARED, region, (off_t)(5 * MIB));

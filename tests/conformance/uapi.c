@@ -62,6 +62,16 @@ int node_limits(int node, struct map_contig_limits *limits)
 	return ioctl(node, MAP_CONTIG_LIMITS, limits);
 }
 
+struct map_contig_limits limits_now(void)
+{
+	struct map_contig_limits limits;
+	int node = node_open();
+
+	CHECK_OK(node_limits(node, &limits));
+	close(node);
+	return limits;
+}
+
 int node_configure(int node, const struct map_contig_constraints *want)
 {
 	struct map_contig_configure configure = { .size = sizeof(configure), .want = *want };

@@ -17,6 +17,8 @@ void *region_map(int region, size_t len);
 
 int node_query(int fd, const void *addr, struct map_contig_query *query);
 int node_limits(int node, struct map_contig_limits *limits);
+/* What holds for the caller at this moment. */
+struct map_contig_limits limits_now(void);
 int node_configure(int node, const struct map_contig_constraints *want);
 unsigned long long node_features(void);
 
