@@ -137,6 +137,21 @@ static _Noreturn void run_here(const struct test *test)
 	_exit(0);
 }
 
+/* By its name and where to look for it: LD_PRELOAD takes no path with a blank in it. */
+static void set_preload(const char *preload)
+{
+	const char *name = strrchr(preload, '/'), *others = getenv("LD_LIBRARY_PATH");
+	char path[4096];
+
+	if (name) {
+		snprintf(path, sizeof(path), "%.*s%s%s", (int)(name - preload), preload,
+			 others ? ":" : "", others ? others : "");
+		setenv("LD_LIBRARY_PATH", path, 1);
+		preload = name + 1;
+	}
+	setenv("LD_PRELOAD", preload, 1);
+}
+
 static _Noreturn void exec_child(const char *name, const char *preload)
 {
 	char verdict_text[16], tap_text[16];
@@ -148,7 +163,7 @@ static _Noreturn void exec_child(const char *name, const char *preload)
 	fcntl(verdict_fd, F_SETFD, 0);
 	if (tap_fd >= 0)
 		fcntl(tap_fd, F_SETFD, 0);
-	setenv("LD_PRELOAD", preload, 1);
+	set_preload(preload);
 	execv("/proc/self/exe", words);
 	FAIL("exec: %m");
 }

@@ -11,7 +11,7 @@
  * struct runner_options - how to run
  * @filter: shell pattern of names, or NULL for all
  * @tap: a file that gets the TAP too, or NULL
- * @preload: libvdma-preload.so, as LD_PRELOAD takes it
+ * @preload: libvdma-preload.so, by its path, or by its name as LD_PRELOAD takes it
  * @one_front: each test through one of its front ends, another one from test to test
  * @list: print names only
  */
