@@ -167,13 +167,15 @@ static int64_t had_at_once(unsigned int n, size_t len)
 
 static void d5_floor_holds_for_many(void)
 {
-	int64_t available = meminfo("MemAvailable"), had;
+	int64_t floor, had;
 
-	file_set(PARAMETER("floor"), "%lld", (long long)(available - (int64_t)(256 * MIB)));
+	mem_free_at_rest();
+	floor = meminfo("MemAvailable") - (int64_t)(288 * MIB);
+	file_set(PARAMETER("floor"), "%lld", (long long)floor);
 	had = had_at_once(8, 64 * MIB);
-	note("%lld of 8 had their 64 MiB of 256", (long long)had);
+	note("%lld of 8 had their 64 MiB of 288", (long long)had);
 	CHECK_RANGE(had, 2, 4);
-	CHECK(meminfo("MemAvailable") > available - (int64_t)(256 * MIB + 48 * MIB));
+	CHECK(meminfo("MemAvailable") > floor - (int64_t)(32 * MIB));
 }
 
 static void d5_parameters_refuse_nonsense(void)

@@ -194,7 +194,7 @@ static unsigned long bytes_lost(void)
 
 	assert_non_null(f);
 	while (fgets(line, sizeof(line), f))
-		if (sscanf(line, "# bytes out of use, given back with a bad page: %lu", &lost) == 1)
+		if (sscanf(line, "# bytes out of use for good: %lu", &lost) == 1)
 			break;
 	fclose(f);
 	return lost;
