@@ -31,7 +31,8 @@
  *
  * Locks. All are leaves under mmap_lock; none but reserve_resize_lock is held
  * over a page search:
- *   i_mmap_rwsem (of the region's own file) > region->lock, reserve_lock
+ *   retry_lock > i_mmap_rwsem (of the region's own file) > region->lock, reserve_lock
+ *   retry_lock > accounts_lock
  *   ledger_lock > region->lock
  *   reserve_resize_lock > reserve_lock
  *   orphans_lock, accounts_lock, reserve_lock, claims_lock, taking_lock: nothing

@@ -17,6 +17,7 @@
  */
 #include <linux/cred.h>
 #include <linux/file.h>
+#include <linux/mutex.h>
 #include <linux/slab.h>
 
 #include "compat.h"
@@ -147,6 +148,9 @@ static void region_orphan_all(struct region *region)
 		orphan_add(region);
 }
 
+/* What is being given back counts as held until it has been uncharged: one at a time. */
+static DEFINE_MUTEX(retry_lock);
+
 /**
  * region_retry_orphans - give back the orphans that nobody pins any more
  *
@@ -167,12 +171,14 @@ void region_retry_orphans(struct region *region, enum orphan_look look)
 			goto put;
 		how = RELEASE_LOSE;
 	}
+	mutex_lock(&retry_lock);
 	for_each_set_bit(chunk, region->orphaned, nchunks) {
 		freed += used ? chunk_release_unmapped(region, chunk, how, NULL) :
 				chunk_release(region, chunk, how);
 		cond_resched();
 	}
 	region_uncharge(region, freed);
+	mutex_unlock(&retry_lock);
 put:
 	if (used)
 		region_user_put(region);
