@@ -132,13 +132,15 @@ static DECLARE_WAIT_QUEUE_HEAD(taking_queue);
 /* -EAGAIN: there is as much, but others may be about to take it. */
 static int take(unsigned long npages)
 {
-	unsigned long available = policy_available();
+	unsigned long available;
 	int err = 0;
 
-	if (npages > available)
-		return -ENOMEM;
+	/* Looked up under the lock: who has ended since would be in neither. */
 	spin_lock(&taking_lock);
-	if (taking && npages + taking > available)
+	available = policy_available();
+	if (npages > available)
+		err = -ENOMEM;
+	else if (taking && npages + taking > available)
 		err = -EAGAIN;
 	else
 		taking += npages;

@@ -70,8 +70,14 @@ static int configure(int fd, const struct vdma_typed_pool *pool, int tflag)
 		c.want.node_mode = MAP_CONTIG_NODE_STRICT;
 	}
 	err = vdma_sys_ioctl(fd, MAP_CONTIG_CONFIGURE, &c);
+	switch (-err) {
 	/* A module before typed memory; a node that is offline, an address below a page. */
-	return err == -ENOTTY || err == -EINVAL ? -ENOENT : err;
+	case ENOTTY:
+	case EINVAL: return -ENOENT;
+	/* A limit that would tell who must not know where memory lies. */
+	case EPERM: return -EACCES;
+	}
+	return err;
 }
 
 static int open_typed(const char *name, int oflag, int tflag)

@@ -244,6 +244,11 @@ int64_t mem_free_settled(void)
 	return meminfo("MemFree") + meminfo("Slab") + per_cpu_free();
 }
 
+int64_t mem_available(void)
+{
+	return meminfo("MemAvailable") + per_cpu_free();
+}
+
 int64_t mem_free_at_rest(void)
 {
 	int64_t last, now = mem_free_settled();

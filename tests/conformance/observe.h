@@ -41,6 +41,9 @@ int64_t mem_free_settled(void);
 /* The same once it has come to rest, or after 3 s: to tell how much is taken, not just given back. */
 int64_t mem_free_at_rest(void);
 
+/* MemAvailable, and the per-CPU lists, which a search drains. */
+int64_t mem_available(void);
+
 /* Waits until as much memory is free as before, or nearly; fails the test else. */
 #define SLACK ((int64_t)(6 * MIB))
 void check_free(int64_t before);

@@ -170,12 +170,12 @@ static void d5_floor_holds_for_many(void)
 	int64_t floor, had;
 
 	mem_free_at_rest();
-	floor = meminfo("MemAvailable") - (int64_t)(288 * MIB);
+	floor = mem_available() - (int64_t)(288 * MIB);
 	file_set(PARAMETER("floor"), "%lld", (long long)floor);
 	had = had_at_once(8, 64 * MIB);
 	note("%lld of 8 had their 64 MiB of 288", (long long)had);
 	CHECK_RANGE(had, 2, 4);
-	CHECK(meminfo("MemAvailable") > floor - (int64_t)(32 * MIB));
+	CHECK(mem_available() > floor - (int64_t)(32 * MIB));
 }
 
 static void d5_parameters_refuse_nonsense(void)

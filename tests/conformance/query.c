@@ -9,6 +9,8 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
+#include <vdma/typed_mem.h>
+
 #include "suite.h"
 #include "uapi.h"
 
@@ -131,6 +133,12 @@ static int ask_cleverly(void *arg)
 		CHECK_ERRNO(ioctl(node, MAP_CONTIG_ORACLE, &oracle), EPERM);
 		CHECK_ERRNO(ioctl(node, MAP_CONTIG_ALLOC, &alloc), EPERM);
 	}
+	CHECK_OK(posix_typed_mem_open("below4G", O_RDWR, POSIX_TYPED_MEM_ALLOCATE));
+	if (told)
+		CHECK_OK(posix_typed_mem_open("below3G", O_RDWR, POSIX_TYPED_MEM_ALLOCATE));
+	else
+		CHECK_ERRNO(posix_typed_mem_open("below3G", O_RDWR, POSIX_TYPED_MEM_ALLOCATE),
+			    EACCES);
 	return 0;
 }
 

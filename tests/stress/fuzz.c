@@ -299,6 +299,11 @@ static void kill_worker(struct fuzzer *fuzzer)
 
 static void administer(struct fuzzer *fuzzer)
 {
+	/* The module is in use from now on, also while no worker has come as far. */
+	int node = open(MAP_CONTIG_DEVICE, O_RDWR | O_CLOEXEC);
+
+	if (node < 0)
+		fail(MAP_CONTIG_DEVICE ": %m");
 	while (now() < shared->end && !shared->failed) {
 		int status;
 
@@ -318,6 +323,7 @@ static void administer(struct fuzzer *fuzzer)
 			if (waitpid(workers[i], &status, WNOHANG | WNOWAIT) && now() < shared->end)
 				shared->failed += status != 0;
 	}
+	close(node);
 }
 
 /* --- The end --- */
