@@ -35,7 +35,7 @@
 #define SEARCH_FIRST_LOOK 2048UL
 
 /* Free pages that are taken by one call. */
-#define PIECE_PAGES_MAX (32 * FOLIO_PAGES)
+#define PIECE_PAGES_MAX (128 * FOLIO_PAGES)
 
 static bool search_length_aligned_only;
 module_param(search_length_aligned_only, bool, 0644);
