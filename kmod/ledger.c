@@ -67,9 +67,7 @@ static int ledger_show(struct seq_file *m, void *unused)
 
 	seq_puts(m,
 		 "# id pid uid comm state bytes bytes_held bytes_pinned bytes_bad physical node folios source age_s\n");
-	seq_printf(m,
-		   "# bytes out of use for good: %lu\n",
-		   pages_lost() << PAGE_SHIFT);
+	seq_printf(m, "# bytes out of use for good: %lu\n", pages_lost() << PAGE_SHIFT);
 	mutex_lock(&ledger_lock);
 	xa_for_each(&ledger, id, region) {
 		struct sums sums;

@@ -109,6 +109,8 @@ unsigned long policy_floor(void);
 /* What the kernel could make available, less the floor. */
 unsigned long policy_available(void);
 bool policy_may_see_phys(void);
+/* "64M": 0 or -EINVAL. *text goes behind it. */
+int policy_parse_size(const char **text, unsigned long *bytes);
 /*
  * Before and after pages are taken from the kernel, if that takes its time: all who do
  * so at once leave it its floor, and some wait for others. request may be NULL. 0,

@@ -149,10 +149,27 @@ struct mapping *mapping_of(struct vm_area_struct *vma)
 	return vma->vm_ops == &mapping_ops ? vma->vm_private_data : NULL;
 }
 
+/* Where the vmas end that map one region, from vma on, without a gap. */
+static unsigned long mapping_end(struct vm_area_struct *vma)
+{
+	struct region *region = mapping_of(vma)->region;
+	struct vm_area_struct *next;
+
+	for (;;) {
+		next = find_vma(vma->vm_mm, vma->vm_end);
+		if (!next || next->vm_start != vma->vm_end || !mapping_of(next) ||
+		    mapping_of(next)->region != region ||
+		    next->vm_pgoff != vma->vm_pgoff + vma_pages(vma))
+			return vma->vm_end;
+		vma = next;
+	}
+}
+
 /**
  * mapping_find - the region under an address of the calling process
  * @offset: out: of the address in the region, bytes
- * @length: out: bytes from there to the end of the vma
+ * @length: out: bytes from there to the end of what maps the region without a gap:
+ *          the kernel does not merge vmas that it has split, by mprotect() say
  * @object: out: the mapping's
  *
  * Return: the region, with a user reference, or NULL. A copy has no region.
@@ -171,8 +188,8 @@ struct region *mapping_find(u64 addr, u64 *offset, u64 *length, u64 *object)
 		region = mapping->region;
 		region_user_get(region);
 		*offset = ((u64)vma->vm_pgoff << PAGE_SHIFT) + addr - vma->vm_start;
-		*length = vma->vm_end - addr;
 		*object = mapping->object;
+		*length = mapping_end(vma) - addr;
 	}
 	mmap_read_unlock(mm);
 	return region;

@@ -85,6 +85,16 @@ static int node_map_new(const struct node *node, struct vm_area_struct *vma)
 	return err;
 }
 
+/* Does what the node may map, by its constraints, hold the region up to page last? */
+static bool node_reaches(const struct node *node, const struct region *region, unsigned long last)
+{
+	const struct request *request = &node->request;
+
+	return region->run.pfn + last <= request->pfn_max &&
+	       (request->node_mode != MAP_CONTIG_NODE_STRICT ||
+		request->node == pfn_to_nid(region->run.pfn));
+}
+
 /* Memory that is there, by the offset that MAP_CONTIG_OFFSET told. */
 static int node_map_again(const struct node *node, struct vm_area_struct *vma)
 {
@@ -109,7 +119,9 @@ static int node_map_again(const struct node *node, struct vm_area_struct *vma)
 		err = -EACCES;
 	} else {
 		vma->vm_pgoff = index;
-		err = mapping_create(vma, region, node->request.fork, node->object);
+		err = node_reaches(node, region, index + vma_pages(vma) - 1) ?
+			      mapping_create(vma, region, node->request.fork, node->object) :
+			      -ENXIO;
 	}
 	region_user_put(region);
 	return err;

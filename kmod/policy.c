@@ -28,10 +28,14 @@ static unsigned long user_quota = ULONG_MAX;
 /* ULONG_MAX: not set. */
 static unsigned long floor = ULONG_MAX;
 
-/* memparse() without its way of wrapping around. */
-static int size_parse(const char *text, unsigned long *bytes)
+/*
+ * memparse() without its way of wrapping around. from: in: where the number begins;
+ * out: behind it.
+ */
+int policy_parse_size(const char **from, unsigned long *bytes)
 {
 	static const char suffixes[] = "KMGT";
+	const char *text = *from;
 	size_t digits = strspn(text, "0123456789");
 	const char *suffix = NULL;
 	char number[24];
@@ -51,7 +55,8 @@ static int size_parse(const char *text, unsigned long *bytes)
 		if (check_shl_overflow(*bytes, 10 * (suffix - suffixes + 1), bytes))
 			return -EINVAL;
 	}
-	return sysfs_streq(text, "") && *bytes < ULONG_MAX ? 0 : -EINVAL;
+	*from = text;
+	return *bytes < ULONG_MAX ? 0 : -EINVAL;
 }
 
 /* "64M", "none", or "default" where that is something else. */
@@ -66,7 +71,9 @@ static int size_set(const char *text, const struct kernel_param *kp)
 		WRITE_ONCE(*(unsigned long *)kp->arg, ULONG_MAX);
 		return 0;
 	}
-	err = size_parse(text, &bytes);
+	err = policy_parse_size(&text, &bytes);
+	if (!err && !sysfs_streq(text, ""))
+		err = -EINVAL;
 	if (!err)
 		WRITE_ONCE(*(unsigned long *)kp->arg, bytes);
 	return err;

@@ -12,17 +12,16 @@
 #define LENGTH_MAX (1ULL << 52)
 
 /*
- * Who may not see physical addresses must not be able to pin one down by what he asks
- * for, either: a limit is of an address width, from ISA's on.
+ * Who may not see physical addresses must not be able to find one out by what he gets and
+ * what he does not, and has no use for a constraint on them either. Up to a folio it
+ * says nothing that could not be had by asking for folios.
  */
-#define BLIND_PHYS_MAX_MIN ((1ULL << 24) - 1)
-/* And an alignment above a folio's is no larger than the length calls for. */
-#define BLIND_ALIGN_MAX FOLIO_PAGES
-
-static bool phys_max_is_coarse(u64 phys_max)
+static bool constraints_tell(const struct map_contig_constraints *want)
 {
-	return phys_max == U64_MAX ||
-	       (phys_max >= BLIND_PHYS_MAX_MIN && is_power_of_2(phys_max + 1));
+	u64 most = FOLIO_PAGES << PAGE_SHIFT;
+
+	return want->alignment > most || want->boundary > most ||
+	       (want->phys_max && want->phys_max != U64_MAX);
 }
 
 /**
@@ -62,10 +61,10 @@ int request_set_constraints(struct request *request, const struct map_contig_con
 
 		if (!frames)
 			return -EINVAL;
-		if (!phys_max_is_coarse(want->phys_max) && !policy_may_see_phys())
-			return -EPERM;
 		request->pfn_max = frames - 1;
 	}
+	if (constraints_tell(want) && !policy_may_see_phys())
+		return -EPERM;
 	request->deadline_ms = want->deadline_ms;
 	request->exact = false;
 	return 0;
@@ -76,10 +75,7 @@ void request_start(struct request *request)
 	request->deadline = jiffies + msecs_to_jiffies(request->deadline_ms);
 }
 
-/*
- * After the constraints. Return: 0; -EINVAL if the length is 0 or crosses any boundary;
- * -EPERM as above.
- */
+/* After the constraints. Return: 0; -EINVAL if the length is 0 or crosses any boundary. */
 int request_set_length(struct request *request, u64 length)
 {
 	if (!length || length > LENGTH_MAX)
@@ -87,9 +83,6 @@ int request_set_length(struct request *request, u64 length)
 	request->npages = PAGE_ALIGN(length) >> PAGE_SHIFT;
 	if (request->boundary && request->npages > request->boundary)
 		return -EINVAL;
-	if (request->align > max(BLIND_ALIGN_MAX, roundup_pow_of_two(request->npages)) &&
-	    !policy_may_see_phys())
-		return -EPERM;
 	return 0;
 }
 

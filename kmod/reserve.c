@@ -442,16 +442,12 @@ static int resize(void)
 
 static int parse_size(const char **text, unsigned long *npages)
 {
-	char *end;
-	u64 bytes;
+	unsigned long bytes;
+	int err = policy_parse_size(text, &bytes);
 
-	if (!isdigit(**text))
-		return -EINVAL;
-	bytes = memparse(*text, &end);
-	if (bytes > (u64)LONG_MAX)
+	if (err || bytes > LONG_MAX)
 		return -EINVAL;
 	*npages = ALIGN(DIV_ROUND_UP(bytes, PAGE_SIZE), FOLIO_PAGES);
-	*text = end;
 	return 0;
 }
 
@@ -471,6 +467,7 @@ static void spread(unsigned long npages, unsigned long *targets)
 
 static int parse(const char *text, unsigned long *targets)
 {
+	DECLARE_BITMAP(named, MAX_NUMNODES) = {};
 	const char *at = text;
 	unsigned long npages, nid;
 	char *end;
@@ -485,18 +482,21 @@ static int parse(const char *text, unsigned long *targets)
 		spread(npages, targets);
 		return 0;
 	}
-	do {
+	for (;;) {
 		if (!isdigit(*at))
 			return -EINVAL;
 		nid = simple_strtoul(at, &end, 10);
-		if (*end != ':' || nid >= MAX_NUMNODES || !node_state(nid, N_MEMORY))
+		if (*end != ':' || nid >= MAX_NUMNODES || !node_state(nid, N_MEMORY) ||
+		    __test_and_set_bit(nid, named))
 			return -EINVAL;
 		at = end + 1;
 		err = parse_size(&at, &targets[nid]);
 		if (err)
 			return err;
-	} while (*at == ',' && *++at);
-	return *skip_spaces(at) ? -EINVAL : 0;
+		if (*at != ',')
+			return *skip_spaces(at) ? -EINVAL : 0;
+		at++;
+	}
 }
 
 /* Swaps the targets of all nodes with targets[]. */

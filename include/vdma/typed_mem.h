@@ -19,9 +19,8 @@
  *	/memory/ram/node0, node1, ...			a NUMA node
  *	/memory/ram/below4G, below16M, ...		physical addresses below a
  *							number of K, M, G or T;
- *							who may not see physical
- *							addresses (EACCES) only below
- *							powers of two from 16M
+ *							EACCES for who may not see
+ *							physical addresses
  *
  * where "/ram" may be left out before the last component. As on QNX, a name that
  * begins with "/" is matched as a whole, another one by its last components:

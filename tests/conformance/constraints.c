@@ -282,12 +282,49 @@ static void d4_node_any(void)
 	}
 }
 
+/* By its offset, memory is mapped again only where the open node may have it lie. */
+static void *map_again(uint64_t phys_max, uint64_t offset)
+{
+	struct map_contig_configure again = { .size = sizeof(again),
+					      .mode = MAP_CONTIG_MODE_MAP,
+					      .want = { .phys_max = phys_max } };
+	int node = node_open();
+	void *va;
+
+	CHECK_OK(ioctl(node, MAP_CONTIG_CONFIGURE, &again));
+	va = mmap(NULL, 2 * PAGE, PROT_READ, MAP_SHARED, node, (off_t)offset);
+	close(node);
+	return va;
+}
+
+static void d4_mapped_again(void)
+{
+	struct map_contig_configure shared = { .size = sizeof(shared),
+					       .flags = MAP_CONTIG_CONFIGURE_SHARED };
+	struct map_contig_offset offset = { .size = sizeof(offset) };
+	int node = node_open();
+	uint64_t last;
+	void *va;
+
+	CHECK_OK(ioctl(node, MAP_CONTIG_CONFIGURE, &shared));
+	va = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, node, 0);
+	CHECK_OK(va);
+	last = pagemap_frames(va, PAGE)[0] * PAGE + 2 * PAGE - 1;
+	offset.addr = (uintptr_t)va;
+	CHECK_OK(ioctl(node, MAP_CONTIG_OFFSET, &offset));
+	CHECK_OK(map_again(0, offset.offset));
+	CHECK_OK(map_again(last, offset.offset));
+	CHECK_ERRNO(map_again(last - 1, offset.offset), ENXIO);
+	close(node);
+}
+
 const struct test constraints_tests[] = {
 	TEST(d4_alignment),
 	TEST(d4_alignment_1g),
 	TEST(d4_boundary),
 	TEST(d4_highest_address),
 	TEST(d4_all_together),
+	TEST(d4_mapped_again),
 	TEST(d4_met_under_pressure),
 	TEST(d4_cannot_be_met),
 	TEST(d4_nonsense),

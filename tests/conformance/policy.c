@@ -181,12 +181,16 @@ static void d5_floor_holds_for_many(void)
 static void d5_parameters_refuse_nonsense(void)
 {
 	static const char *const names[] = { PARAMETER("ceiling"), PARAMETER("user_quota"),
-					     PARAMETER("floor") };
-	static const char *const texts[] = { "lots", "-1", "", "8M8", "99999999999999999999999" };
+					     PARAMETER("floor"), PARAMETER("reserve") };
+	static const char *const texts[] = {
+		"lots",		"-1",	     "",      "8M8",	  "99999999999999999999999",
+		"17179869185G", "0:4M,0:2M", "0:4M,", "16777216T"
+	};
+	size_t n = sizeof(texts) / sizeof(texts[0]);
 
-	for (size_t i = 0; i < 3; i++)
-		for (size_t j = 0; j < sizeof(texts) / sizeof(texts[0]); j++) {
-			char before[64], after[64];
+	for (size_t i = 0; i < 4; i++)
+		for (size_t j = 0; j < n; j++) {
+			char before[512], after[512];
 			int fd = open(names[i], O_WRONLY | O_CLOEXEC);
 
 			CHECK(file_text(names[i], before, sizeof(before)));

@@ -144,10 +144,9 @@ enum {
  * @deadline_ms: give up with ETIME after so many milliseconds; 0 is never. Zeroing and
  *               mapping come on top
  *
- * A constraint is met or the call fails; none is ever relaxed. EPERM is for who may not see
- * physical addresses, and could find one out by what is refused and what is not:
- * @phys_max must then be 0, ~0, or 2^n - 1 of at least 2^24 - 1, and @alignment at most
- * 2 MiB, or the length rounded up to a power of two if that is more.
+ * A constraint is met or the call fails; none is ever relaxed. Who may not see physical
+ * addresses could find one out by what is had and what is not: for him @phys_max, and
+ * an @alignment or a @boundary above 2 MiB, are EPERM.
  */
 struct map_contig_constraints {
 	__aligned_u64 alignment;
@@ -292,7 +291,7 @@ enum {
  * @mode: in: MAP_CONTIG_MODE_*
  * @pad: in: must be 0
  * @want: in: constraints of what mmap() of this open file allocates; with
- *        MAP_CONTIG_MODE_MAP just fork matters
+ *        MAP_CONTIG_MODE_MAP, fork, and where phys_max and a strict node let it map
  * @object: out: a number of this open file, unique while the module is loaded
  *
  * In MAP_CONTIG_MODE_MAP, mmap() at an offset that MAP_CONTIG_OFFSET told maps
