@@ -95,8 +95,9 @@ VDMA_API int posix_typed_mem_open(const char *name, int oflag, int tflag);
  * Limits and quotas of the caller count. The answer is out of date as soon as
  * anybody allocates, and what looked movable may turn out not to be.
  *
- * Return: 0; EBADF; ENODEV (not a typed memory object), as a positive number and
- * not in errno. Thread-safe.
+ * Return: 0; EBADF; ENODEV (not a typed memory object); EPERM (an object "below" an
+ * address, opened by another who may see physical addresses: how much there is would tell);
+ * ENOMEM, EINTR; as a positive number and not in errno. Thread-safe.
  */
 VDMA_API int posix_typed_mem_get_info(int fildes, struct posix_typed_mem_info *info);
 

@@ -27,8 +27,8 @@
  * Every ioctl takes a struct that begins with its own size as the caller knows
  * it. A shorter struct than the module's is taken as padded with zeroes (the
  * module's answer is cut to it); a longer one is accepted if the tail that the
- * module does not know is zero, and refused with E2BIG otherwise. A size
- * smaller than the first released struct is EINVAL. Flags and values of
+ * module does not know is zero, and refused with E2BIG otherwise, as is one above
+ * the page size. A size smaller than the first released struct is EINVAL. Flags and values of
  * enumerations that the module does not know are EOPNOTSUPP, an ioctl that it
  * does not know, or not on this kind of descriptor, is ENOTTY. All-zero options
  * are the defaults.
