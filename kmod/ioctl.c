@@ -37,7 +37,9 @@ int ioctl_read(void *to, size_t first, size_t ours, void __user *user)
 /* The answer, cut to the size that the caller knows. */
 int ioctl_write(void __user *user, const void *from, size_t ours)
 {
-	return copy_to_user(user, from, min((size_t) * (const u32 *)from, ours)) ? -EFAULT : 0;
+	size_t theirs = *(const u32 *)from;
+
+	return copy_to_user(user, from, min(theirs, ours)) ? -EFAULT : 0;
 }
 
 static long ioctl_query(const struct finder *finder, void __user *user)

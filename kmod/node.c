@@ -117,11 +117,11 @@ static int node_map_again(const struct node *node, struct vm_area_struct *vma)
 	if (!region->offset_shared ||
 	    (!uid_eq(current_uid(), region->uid) && !capable(CAP_SYS_RAWIO))) {
 		err = -EACCES;
+	} else if (!node_reaches(node, region, index + vma_pages(vma) - 1)) {
+		err = -ENXIO;
 	} else {
 		vma->vm_pgoff = index;
-		err = node_reaches(node, region, index + vma_pages(vma) - 1) ?
-			      mapping_create(vma, region, node->request.fork, node->object) :
-			      -ENXIO;
+		err = mapping_create(vma, region, node->request.fork, node->object);
 	}
 	region_user_put(region);
 	return err;

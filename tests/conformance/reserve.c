@@ -110,7 +110,7 @@ static pid_t start_poller(int cpu)
 	pid = fork();
 	CHECK_OK(pid);
 	if (!pid) {
-		alarm(60);
+		alarm(40);
 		CPU_ZERO(&set);
 		CPU_SET(cpu, &set);
 		CHECK_OK(sched_setaffinity(0, sizeof(set), &set));

@@ -4,7 +4,10 @@
  *
  *   fuzz.c          main: worker processes, the administrator, the end
  *   fuzz_region.c   what a worker knows of its regions, and what must hold for them
- *   fuzz_calls.c    the calls on regions, drawn at random
+ *   fuzz_calls.c    which call comes next
+ *   fuzz_memory.c   calls that get memory, map it, use it and let it go
+ *   fuzz_ioctl.c    ioctls, those that make no sense included
+ *   fuzz_others.c   calls that have others hold memory: processes and devices
  *   fuzz_fork.c     children
  *
  * A worker is a process of several threads. Each region has a lock, held by the
@@ -186,7 +189,52 @@ bool page_is_right(const struct region *region, const char *page, unsigned int i
 /* --- fuzz_calls.c --- */
 
 void call_any(struct fuzzer *fuzzer);
+/* -errno of a call that answers below 0. */
+int error_of(int r);
+unsigned int draw_npages(struct fuzzer *fuzzer);
+void draw_want(struct fuzzer *fuzzer, struct map_contig_constraints *want);
+
+/* --- fuzz_memory.c --- */
+
+/* mmap() where no thread is about to put something else. */
+void *map_here(size_t length, int prot, int flags, int fd, off_t offset);
+void call_alloc(struct fuzzer *fuzzer);
+void call_mmap_node(struct fuzzer *fuzzer);
+void call_mmap_descriptor(struct fuzzer *fuzzer, struct region *region);
+void call_mmap_buffer(struct fuzzer *fuzzer, struct region *region);
+void call_mmap_offset(struct fuzzer *fuzzer, struct region *region);
+void call_munmap(struct fuzzer *fuzzer, struct region *region);
+void call_mprotect(struct fuzzer *fuzzer, struct region *region);
+void call_mremap(struct fuzzer *fuzzer, struct region *region);
+void call_madvise(struct fuzzer *fuzzer, struct region *region);
+void call_soft_offline(struct fuzzer *fuzzer, struct region *region);
+void call_poison(struct fuzzer *fuzzer, struct region *region);
+void call_mlock(struct fuzzer *fuzzer, struct region *region);
+void call_uffd(struct fuzzer *fuzzer, struct region *region);
+void call_write(struct fuzzer *fuzzer, struct region *region);
+void call_check(struct fuzzer *fuzzer, struct region *region);
+void call_close(struct fuzzer *fuzzer, struct region *region);
+void call_drop(struct fuzzer *fuzzer, struct region *region);
+
+/* --- fuzz_ioctl.c --- */
+
+void call_query(struct fuzzer *fuzzer, struct region *region);
+void call_hold(struct fuzzer *fuzzer, struct region *region);
+void call_export(struct fuzzer *fuzzer, struct region *region);
+void call_limits(struct fuzzer *fuzzer);
+void call_oracle(struct fuzzer *fuzzer);
+void call_version(struct fuzzer *fuzzer);
+void call_configure(struct fuzzer *fuzzer);
+void call_malformed(struct fuzzer *fuzzer);
+
+/* --- fuzz_others.c --- */
+
 void vfio_setup(void);
+void call_send(struct fuzzer *fuzzer, struct region *region);
+void call_receive(struct fuzzer *fuzzer);
+void call_unpin(struct fuzzer *fuzzer, struct region *region);
+void call_pin(struct fuzzer *fuzzer, struct region *region);
+void call_obstacle(struct fuzzer *fuzzer);
 
 /* --- fuzz_fork.c --- */
 

@@ -28,10 +28,10 @@
  * it. A shorter struct than the module's is taken as padded with zeroes (the
  * module's answer is cut to it); a longer one is accepted if the tail that the
  * module does not know is zero, and refused with E2BIG otherwise, as is one above
- * the page size. A size smaller than the first released struct is EINVAL. Flags and values of
- * enumerations that the module does not know are EOPNOTSUPP, an ioctl that it
- * does not know, or not on this kind of descriptor, is ENOTTY. All-zero options
- * are the defaults.
+ * the page size. A size smaller than the first released struct is EINVAL. Flags
+ * and values of enumerations that the module does not know are EOPNOTSUPP, an
+ * ioctl that it does not know, or not on this kind of descriptor, is ENOTTY.
+ * All-zero options are the defaults.
  */
 #ifndef VDMA_UAPI_MAP_CONTIG_H
 #define VDMA_UAPI_MAP_CONTIG_H
@@ -332,7 +332,8 @@ struct map_contig_configure {
  *      file that @object names; -1 if there is none
  * @pad: out: 0
  *
- * On the node. ENXIO if @addr is not in contiguous memory of this device.
+ * On the node. ENXIO if @addr is not in contiguous memory of this device; EOVERFLOW
+ * for an opaque number of what is more than 1 TiB into a region.
  */
 struct map_contig_offset {
 	__u32 size;
