@@ -70,17 +70,6 @@ static void *alloc_want(size_t len, const struct map_contig_constraints *want, b
 	return va;
 }
 
-/* Nothing is there that would do, says the oracle. */
-static bool none_is_left(size_t len, const struct map_contig_constraints *want)
-{
-	struct map_contig_oracle oracle = { .size = sizeof(oracle), .length = len, .want = *want };
-	int node = node_open();
-
-	CHECK_OK(ioctl(node, MAP_CONTIG_ORACLE, &oracle));
-	close(node);
-	return oracle.largest < len;
-}
-
 /* Several at once, as far as there are, so that the first free page does not happen to do. */
 static void met(size_t len, struct map_contig_constraints want)
 {
@@ -89,7 +78,7 @@ static void met(size_t len, struct map_contig_constraints want)
 
 	for (n = 0; n < 12; n++) {
 		va[n] = alloc_want(len, &want, n & 1);
-		if (n && va[n] == MAP_FAILED && errno == ENOMEM && none_is_left(len, &want))
+		if (n && va[n] == MAP_FAILED && errno == ENOMEM && oracle_largest(&want) < len)
 			break;
 		if (va[n] == MAP_FAILED)
 			FAIL("%zu KiB, alignment 0x%llx boundary 0x%llx phys_max 0x%llx node %d: %m",
@@ -242,8 +231,9 @@ static int node_of(const void *va)
 static void d4_node_preferred(void)
 {
 	struct map_contig_constraints want = { .node_mode = MAP_CONTIG_NODE_PREFERRED };
-	size_t node_len;
-	char *first, *second;
+	struct map_contig_constraints strict = { .node_mode = MAP_CONTIG_NODE_STRICT, .node = 1 };
+	size_t len;
+	char *first;
 
 	SKIP_IF(numa_nodes() < 2, "one NUMA node");
 	for (int node = 0; node < 2; node++) {
@@ -253,18 +243,16 @@ static void d4_node_preferred(void)
 		CHECK_EQ(node_of(first), node);
 		munmap(first, 4 * MIB);
 	}
-	/* The preferred node is full: the other one serves. */
-	node_len = (size_t)meminfo("MemTotal") * 3 / 10;
-	want = (struct map_contig_constraints){ .node = 1, .node_mode = MAP_CONTIG_NODE_STRICT };
-	first = region_mmap(node_len, &want);
+	/* The preferred node has no such run any more: the other one serves. */
+	for (int i = 0; i < 8 && oracle_largest(&strict) > 64 * MIB; i++) {
+		len = oracle_largest(&strict) / 8 * 7 / PAGE * PAGE;
+		CHECK_OK(region_mmap(len, &strict));
+	}
+	len = oracle_largest(&strict) / PAGE * PAGE + 4 * MIB;
+	CHECK_ERRNO(region_mmap(len, &strict), ENOMEM);
+	first = region_mmap(len, &want);
 	CHECK_OK(first);
-	CHECK_ERRNO(region_mmap(node_len, &want), ENOMEM);
-	want.node_mode = MAP_CONTIG_NODE_PREFERRED;
-	second = region_mmap(node_len, &want);
-	CHECK_OK(second);
-	CHECK_EQ(node_of(second), 0);
-	munmap(first, node_len);
-	munmap(second, node_len);
+	CHECK_EQ(node_of(first), 0);
 }
 
 /* By default the caller's own node. */

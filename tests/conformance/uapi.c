@@ -72,6 +72,16 @@ struct map_contig_limits limits_now(void)
 	return limits;
 }
 
+size_t oracle_largest(const struct map_contig_constraints *want)
+{
+	struct map_contig_oracle oracle = { .size = sizeof(oracle), .want = *want };
+	int node = node_open();
+
+	CHECK_OK(ioctl(node, MAP_CONTIG_ORACLE, &oracle));
+	close(node);
+	return oracle.largest;
+}
+
 int node_configure(int node, const struct map_contig_constraints *want)
 {
 	struct map_contig_configure configure = { .size = sizeof(configure), .want = *want };

@@ -19,6 +19,8 @@ int node_query(int fd, const void *addr, struct map_contig_query *query);
 int node_limits(int node, struct map_contig_limits *limits);
 /* What holds for the caller at this moment. */
 struct map_contig_limits limits_now(void);
+/* The largest run that ORACLE says could be had now, bytes. */
+size_t oracle_largest(const struct map_contig_constraints *want);
 int node_configure(int node, const struct map_contig_constraints *want);
 unsigned long long node_features(void);
 
