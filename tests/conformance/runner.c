@@ -118,6 +118,38 @@ void *contig_alloc(size_t len)
 	return front ? front->alloc(len) : contig_mmap(len);
 }
 
+double kill_ms(pid_t pid)
+{
+	double start = now_ms();
+
+	CHECK_OK(kill(pid, SIGKILL));
+	CHECK_EQ(waitpid(pid, NULL, 0), pid);
+	return now_ms() - start;
+}
+
+double kill_idle_ms(size_t len)
+{
+	int ends[2];
+	char byte;
+	pid_t pid;
+	double took;
+
+	CHECK_OK(pipe(ends));
+	pid = fork();
+	CHECK_OK(pid);
+	if (!pid) {
+		CHECK_OK(contig_alloc(len));
+		CHECK_EQ(write(ends[1], "", 1), 1);
+		for (;;)
+			pause();
+	}
+	CHECK_EQ(read(ends[0], &byte, 1), 1);
+	took = kill_ms(pid);
+	close(ends[0]);
+	close(ends[1]);
+	return took;
+}
+
 void *contig_map(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
 {
 	return front->map(addr, len, prot, flags, fd, offset);

@@ -82,6 +82,10 @@ void note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Contiguous memory through the front end that the test runs with. */
 void *contig_alloc(size_t len);
+/* Milliseconds until pid is gone after SIGKILL. */
+double kill_ms(pid_t pid);
+/* The same of a process that holds len bytes and sleeps: what tearing down costs by itself. */
+double kill_idle_ms(size_t len);
 /* mmap() as that front end has it, if it takes MAP_CONTIG. */
 void *contig_map(void *addr, size_t len, int prot, int flags, int fd, off_t offset);
 
