@@ -6,11 +6,14 @@
 #include "explain.h"
 #include "ioas.h"
 #include "opts.h"
+#include "region.h"
 #include "reserve.h"
 
 #define GIB (UINT64_C(1) << 30)
 #define DEFAULT_WINDOW (256 * GIB)
 #define MAX_WINDOW (UINT64_C(1) << 46)
+/* Device addresses are handed out in pages of 4 KiB, the smallest of any IOMMU. */
+#define UNIT_SHIFT 12
 
 /* Until a device is attached: what any IOMMU reaches, but the MSI range of x86. */
 static const struct vdma_range assumed[] = {
@@ -18,14 +21,29 @@ static const struct vdma_range assumed[] = {
 	{ 0xfef00000, (UINT64_C(1) << 39) - 1 },
 };
 
-static int too_far(const struct vdma_arena *arena, const struct vdma_range *r)
+static int too_far(const struct vdma_region *region)
 {
-	return vdma_fail(VDMA_CAUSE_UNREACHABLE, &(struct vdma_facts){ .need = r->last },
+	const struct vdma_buf *buf = &region->buf;
+
+	return vdma_fail(VDMA_CAUSE_UNREACHABLE,
+			 &(struct vdma_facts){ .need = buf->iova + (buf->len - 1) },
 			 "The region of %s at IOVA 0x%llx (virtual address 0x%llx) lies where the "
 			 "IOMMU of this device cannot reach. Open the device before the region is "
 			 "created, or destroy the region first.",
-			 vdma_bytes(r->last - r->first + 1).s, (unsigned long long)r->first,
-			 (unsigned long long)(r->first + arena->window.delta));
+			 vdma_bytes(buf->len).s, (unsigned long long)buf->iova,
+			 (unsigned long long)(uintptr_t)buf->va);
+}
+
+/* Are all regions inside? */
+static int check_reach(const struct vdma_arena *arena, const struct vdma_range *ranges, size_t n)
+{
+	const struct vdma_region *region;
+
+	LIST_FOREACH(region, &arena->regions, link)
+	if (!vdma_iova_inside(ranges, n, region->buf.iova,
+			      region->buf.iova + (region->buf.len - 1)))
+		return too_far(region);
+	return 0;
 }
 
 int vdma_arena_set_usable(struct vdma_arena *arena, const struct vdma_ioas *with,
@@ -34,7 +52,6 @@ int vdma_arena_set_usable(struct vdma_arena *arena, const struct vdma_ioas *with
 	/* The first page stays out: a device address of 0 is too often "none". */
 	const struct vdma_range whole = { 4096, arena->window.len - 1 };
 	size_t room = 1 + sizeof(assumed) / sizeof(assumed[0]), count = 1, i;
-	const struct vdma_range *outside;
 	struct vdma_range *now, *next;
 	bool assume = true;
 	int err = 0;
@@ -64,9 +81,7 @@ int vdma_arena_set_usable(struct vdma_arena *arena, const struct vdma_ioas *with
 		count = vdma_iova_intersect(&whole, 1, assumed,
 					    sizeof(assumed) / sizeof(assumed[0]), now);
 	} else if (with && n) {
-		outside = vdma_iova_outside(&arena->space, now, count);
-		if (outside)
-			err = too_far(arena, outside);
+		err = check_reach(arena, now, count);
 	}
 	if (!err && vdma_iova_set_usable(&arena->space, now, count))
 		err = vdma_fail_malloc(count * sizeof(*now));
@@ -125,13 +140,20 @@ int vdma_arena_create(const struct vdma_arena_opts *opts, struct vdma_arena **ou
 	err = reserve(o.window, &arena->window);
 	if (err)
 		goto free_arena;
+	err = vdma_iova_init(&arena->space, 0, arena->window.len, UNIT_SHIFT);
+	if (err) {
+		err = vdma_fail_malloc(arena->window.len >> UNIT_SHIFT >> 3);
+		goto unreserve;
+	}
+	LIST_INIT(&arena->regions);
 	err = vdma_arena_set_usable(arena, NULL, NULL, 0);
 	if (err)
-		goto unreserve;
-	LIST_INIT(&arena->regions);
+		goto fini;
 	pthread_mutex_init(&arena->lock, NULL);
 	*out = arena;
 	return 0;
+fini:
+	vdma_iova_fini(&arena->space);
 unreserve:
 	vdma_reserve_destroy(arena->window.va, arena->window.len);
 free_arena:

@@ -1,14 +1,456 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "iova.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#if defined(__SSE2__) && !defined(VDMA_IOVA_PORTABLE)
+#define HAVE_SSE2
+#include <emmintrin.h>
+#endif
+
+#define NONE UINT64_MAX
+#define ONES UINT64_C(0x0101010101010101)
+
+/*
+ * A node of level l has 64 children of 64^l units each; at level 0 they are
+ * the bits of a word. Its byte says what the largest aligned block that is
+ * free in it lacks of the node's own size, in powers of two: 0 if the node is
+ * free altogether, ORDER(l) if there is but one unit. Above that nothing is free:
+ */
+#define ORDER(level) (6 * ((level) + 1))
+#define FULL(level) (ORDER(level) + 1)
+/* Taken as a whole: what lies below still says free. */
+#define WHOLE(level) (ORDER(level) + 2)
+
+/* Bits whose number is a multiple of 2^i. */
+static const uint64_t aligned[7] = {
+	UINT64_MAX,
+	UINT64_C(0x5555555555555555),
+	UINT64_C(0x1111111111111111),
+	UINT64_C(0x0101010101010101),
+	UINT64_C(0x0001000100010001),
+	UINT64_C(0x0000000100000001),
+	UINT64_C(0x0000000000000001),
+};
+
+/* The starts of aligned runs of 2^order bits that are set. */
+static uint64_t runs(uint64_t set, unsigned int order)
+{
+	unsigned int i;
+
+	for (i = 0; i < order; i++)
+		set &= set >> (1U << i) & aligned[i + 1];
+	return set;
+}
+
+/* Bits lo to hi. */
+static uint64_t bits(unsigned int lo, unsigned int hi)
+{
+	return UINT64_MAX << lo & UINT64_MAX >> (63 - hi);
+}
+
+/* What the largest aligned run of free children lacks of 64; 7 if there is none. */
+static uint8_t lack(uint64_t free)
+{
+	unsigned int order = 0;
+
+	if (!free)
+		return 7;
+	for (; order < 6; order++) {
+		free &= free >> (1U << order) & aligned[order + 1];
+		if (!free)
+			break;
+	}
+	return (uint8_t)(6 - order);
+}
+
+#ifdef HAVE_SSE2
+static uint64_t at_most_16(const uint8_t *bytes, __m128i most)
+{
+	__m128i b = _mm_loadu_si128((const __m128i *)(const void *)bytes);
+
+	return (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_min_epu8(b, most), b));
+}
+
+/* Which of 64 bytes are at most @most. */
+static uint64_t at_most(const uint8_t *bytes, uint8_t most)
+{
+	const __m128i m = _mm_set1_epi8((char)most);
+
+	return at_most_16(bytes, m) | at_most_16(bytes + 16, m) << 16 |
+	       at_most_16(bytes + 32, m) << 32 | at_most_16(bytes + 48, m) << 48;
+}
+
+static uint8_t least(const uint8_t *bytes)
+{
+	const __m128i *b = (const __m128i *)(const void *)bytes;
+	__m128i m = _mm_min_epu8(_mm_min_epu8(_mm_loadu_si128(b), _mm_loadu_si128(b + 1)),
+				 _mm_min_epu8(_mm_loadu_si128(b + 2), _mm_loadu_si128(b + 3)));
+
+	m = _mm_min_epu8(m, _mm_srli_si128(m, 8));
+	m = _mm_min_epu8(m, _mm_srli_si128(m, 4));
+	m = _mm_min_epu8(m, _mm_srli_si128(m, 2));
+	m = _mm_min_epu8(m, _mm_srli_si128(m, 1));
+	return (uint8_t)_mm_cvtsi128_si32(m);
+}
+#else
+/* Which of 64 bytes are at most @most; all are below 128. */
+static uint64_t at_most(const uint8_t *bytes, uint8_t most)
+{
+	uint64_t mask = 0;
+	unsigned int i;
+
+	for (i = 0; i < 8; i++) {
+		uint64_t eight;
+
+		memcpy(&eight, bytes + 8 * i, sizeof(eight));
+		eight = (((uint64_t)most | 0x80) * ONES - le64toh(eight)) >> 7 & ONES;
+		/* The product gathers the eight bits in its highest byte. */
+		mask |= eight * UINT64_C(0x0102040810204080) >> 56 << 8 * i;
+	}
+	return mask;
+}
+
+static uint8_t least(const uint8_t *bytes)
+{
+	uint8_t least = UINT8_MAX;
+	unsigned int i;
+
+	for (i = 0; i < 64; i++)
+		least = bytes[i] < least ? bytes[i] : least;
+	return least;
+}
+#endif
+
+static uint8_t node_state(const struct vdma_iova_space *space, unsigned int level, uint64_t node)
+{
+	const uint8_t *children;
+	uint64_t free;
+
+	if (!level)
+		return lack(~space->taken[node]);
+	children = space->state[level - 1] + 64 * node;
+	free = at_most(children, 0);
+	if (free)
+		return lack(free);
+	free = 6U + least(children);
+	return (uint8_t)(free < FULL(level) ? free : FULL(level));
+}
+
+/* Units lo to hi of a node become taken or free; they are the other now. */
+static void mark(struct vdma_iova_space *space, unsigned int level, uint64_t node, uint64_t lo,
+		 uint64_t hi, bool take)
+{
+	uint64_t size = UINT64_C(1) << 6 * level, child, first = lo / size, last = hi / size;
+	uint8_t *state = &space->state[level][node], *children;
+	bool changed = *state == WHOLE(level);
+
+	if (!lo && hi == 64 * size - 1 && (take || changed)) {
+		*state = (uint8_t)(take ? WHOLE(level) : 0);
+		return;
+	}
+	if (!level) {
+		if (changed)
+			space->taken[node] = UINT64_MAX;
+		space->taken[node] ^= bits((unsigned int)lo, (unsigned int)hi);
+		*state = node_state(space, 0, node);
+		return;
+	}
+	children = space->state[level - 1] + 64 * node;
+	if (changed)
+		memset(children, (int)WHOLE(level - 1), 64);
+	for (child = first; child <= last; child++) {
+		uint8_t before = children[child];
+
+		mark(space, level - 1, 64 * node + child, child == first ? lo % size : 0,
+		     child == last ? hi % size : size - 1, take);
+		changed |= children[child] != before;
+	}
+	if (changed)
+		*state = node_state(space, level, node);
+}
+
+/*
+ * The same for whole children of one node, as most ranges are: from there
+ * upwards, as far as something changes. False, and nothing is done, if they
+ * are not that, or are not all taken, or all free, as they should be. What is
+ * below a node that was taken as a whole says free, though it is not.
+ */
+static bool mark_children(struct vdma_iova_space *space, uint64_t lo, uint64_t hi, bool take)
+{
+	unsigned int level = lo == hi ? 0 : (63U - (unsigned int)__builtin_clzll(lo ^ hi)) / 6, l;
+	uint64_t node = lo >> 6 * (level + 1), child = lo >> 6 * level, last = hi >> 6 * level;
+
+	if ((lo | (hi + 1)) & ((UINT64_C(1) << 6 * level) - 1))
+		return false;
+	if (!level) {
+		uint64_t mask = bits(child & 63, last & 63);
+
+		if ((space->taken[node] & mask) != (take ? 0 : mask))
+			return false;
+		space->taken[node] ^= mask;
+	} else {
+		uint8_t *state = space->state[level - 1],
+			old = (uint8_t)(take ? 0 : WHOLE(level - 1));
+		uint64_t i;
+
+		for (i = child; i <= last; i++)
+			if (state[i] != old)
+				return false;
+		memset(state + child, take ? (int)WHOLE(level - 1) : 0, last - child + 1);
+	}
+	for (l = level; l < space->levels; l++, node >>= 6) {
+		uint8_t *state = &space->state[l][node], now = node_state(space, l, node);
+
+		if (*state == now)
+			break;
+		*state = now;
+	}
+	return true;
+}
+
+/* Lowest or highest of the children. */
+static unsigned int pick(uint64_t children, bool up)
+{
+	return (unsigned int)(up ? __builtin_ctzll(children) : 63 - __builtin_clzll(children));
+}
+
+/* The children that units lo to hi touch. */
+static uint64_t touched(unsigned int level, uint64_t lo, uint64_t hi)
+{
+	return bits((unsigned int)(lo >> 6 * level), (unsigned int)(hi >> 6 * level));
+}
+
+/* Narrows lo to hi, of a node, to what is in one child. */
+static void clip(unsigned int level, unsigned int child, uint64_t *lo, uint64_t *hi)
+{
+	uint64_t size = UINT64_C(1) << 6 * level, start = child * size;
+
+	*lo = *lo > start ? *lo - start : 0;
+	*hi = *hi - start < size ? *hi - start : size - 1;
+}
+
+/* The same as find_block(), in a node that has such a block, and may be used everywhere. */
+static uint64_t descend(const struct vdma_iova_space *space, unsigned int level, uint64_t node,
+			unsigned int order, bool up)
+{
+	uint64_t start = node << 6 * (level + 1), free;
+
+	for (; level && order < 6 * level; level--) {
+		free = at_most(space->state[level - 1] + 64 * node, (uint8_t)(6 * level - order));
+		node = 64 * node + pick(free, up);
+	}
+	free = level ? at_most(space->state[level - 1] + 64 * node, 0) : ~space->taken[node];
+	free = runs(free, order - 6 * level);
+	return ((64 * node + pick(free, up)) << 6 * level) - start;
+}
+
+/*
+ * A free block of 2^order units, aligned to its size and to 2^align units, as
+ * far from lo or hi as @up says; all relative to the node. NONE if there is none.
+ */
+static uint64_t find_block(const struct vdma_iova_space *space, unsigned int level, uint64_t node,
+			   uint64_t lo, uint64_t hi, unsigned int order, unsigned int align,
+			   bool up)
+{
+	unsigned int below = 6 * level; /* the order of a child */
+	uint64_t found = NONE, size = UINT64_C(1) << below, candidates, free;
+
+	if (!level)
+		free = ~space->taken[node];
+	else
+		free = at_most(space->state[level - 1] + 64 * node,
+			       (uint8_t)(order < below ? below - order : 0));
+	candidates = runs(free, order < below ? 0 : order - below);
+	if (align > below)
+		candidates &= aligned[align - below < 6 ? align - below : 6];
+	if (order >= below) {
+		/* Whole children; their first and their last lie between lo and hi. */
+		uint64_t len = UINT64_C(1) << order;
+
+		if (hi - lo < len - 1)
+			return NONE;
+		lo = (lo + size - 1) >> below;
+		hi = (hi + 1 - len) >> below;
+		candidates &= lo <= hi && lo < 64 ? bits((unsigned int)lo, (unsigned int)hi) : 0;
+		return candidates ? (uint64_t)pick(candidates, up) << below : NONE;
+	}
+	for (candidates &= touched(level, lo, hi); candidates && found == NONE;) {
+		unsigned int child = pick(candidates, up);
+		uint64_t first = lo, last = hi;
+
+		clip(level, child, &first, &last);
+		if (!first && last == size - 1 && align <= order)
+			return child * size +
+			       descend(space, level - 1, 64 * node + child, order, up);
+		found = find_block(space, level - 1, 64 * node + child, first, last, order, align,
+				   up);
+		if (found != NONE)
+			found += child * size;
+		candidates &= ~(UINT64_C(1) << child);
+	}
+	return found;
+}
+
+/* The first unit from lo up, or from hi down, that is free, or that is taken. */
+static uint64_t seek(const struct vdma_iova_space *space, unsigned int level, uint64_t node,
+		     uint64_t lo, uint64_t hi, bool free, bool up)
+{
+	const uint8_t *state = &space->state[level][node];
+	uint64_t found = NONE, children;
+
+	if (free ? !*state : *state > ORDER(level))
+		return up ? lo : hi;
+	if (free ? *state > ORDER(level) : !*state)
+		return NONE;
+	if (!level) {
+		children = free ? ~space->taken[node] : space->taken[node];
+		children &= bits((unsigned int)lo, (unsigned int)hi);
+		return children ? pick(children, up) : NONE;
+	}
+	state = space->state[level - 1] + 64 * node;
+	children = free ? at_most(state, (uint8_t)ORDER(level - 1)) : ~at_most(state, 0);
+	for (children &= touched(level, lo, hi); children && found == NONE;) {
+		unsigned int child = pick(children, up);
+		uint64_t first = lo, last = hi;
+
+		clip(level, child, &first, &last);
+		found = seek(space, level - 1, 64 * node + child, first, last, free, up);
+		if (found != NONE)
+			found += (uint64_t)child << 6 * level;
+		children &= ~(UINT64_C(1) << child);
+	}
+	return found;
+}
+
+/* The next free run of lo to hi; what is left of them then does not have it. */
+static bool next_run(const struct vdma_iova_space *space, uint64_t *lo, uint64_t *hi, bool up,
+		     struct vdma_range *run)
+{
+	unsigned int root = space->levels - 1;
+	uint64_t start, end;
+
+	if (*lo > *hi || *hi == NONE)
+		return false;
+	start = seek(space, root, 0, *lo, *hi, true, up);
+	if (start == NONE)
+		return false;
+	end = up ? seek(space, root, 0, start, *hi, false, true) :
+		   seek(space, root, 0, *lo, start, false, false);
+	if (up) {
+		*run = (struct vdma_range){ start, end == NONE ? *hi : end - 1 };
+		*lo = run->last + 1;
+	} else {
+		*run = (struct vdma_range){ end == NONE ? *lo : end + 1, start };
+		*hi = run->first - 1; /* NONE below 0 */
+	}
+	return true;
+}
+
+/* A request in units. */
+struct want {
+	uint64_t len, align, boundary, origin; /* origin: number of the space's first unit */
+	bool up;
+};
+
+/* Where it fits into a free run, NONE if it does not. */
+static uint64_t fit(const struct want *w, struct vdma_range run)
+{
+	uint64_t mask = w->align - 1, more = w->len - 1, at, crossed;
+
+	if (run.last - run.first < more)
+		return NONE;
+	run.first += w->origin;
+	run.last += w->origin;
+	at = w->up ? (run.first + mask) & ~mask : (run.last - more) & ~mask;
+	if (w->boundary && at / w->boundary != (at + more) / w->boundary) {
+		crossed = (at + more) & ~(w->boundary - 1);
+		at = w->up ? (crossed + mask) & ~mask : (crossed - w->len) & ~mask;
+	}
+	if (at < run.first || at > run.last || run.last - at < more)
+		return NONE;
+	return at - w->origin;
+}
+
+/* The whole units in a range of bytes. */
+static bool to_units(const struct vdma_iova_space *space, uint64_t first, uint64_t last,
+		     struct vdma_range *out)
+{
+	uint64_t end = space->base + ((space->units << space->shift) - 1);
+	uint64_t below = (UINT64_C(1) << space->shift) - 1;
+
+	if (first < space->base)
+		first = space->base;
+	if (last > end)
+		last = end;
+	if (first > last)
+		return false;
+	first -= space->base;
+	last -= space->base;
+	out->first = (first >> space->shift) + !!(first & below);
+	out->last = (last >> space->shift) - ((last & below) != below); /* may pass below 0 */
+	return out->first <= out->last && out->last != NONE;
+}
+
+/* The units that a range which was handed out has; false if it cannot have been. */
+static bool exactly(const struct vdma_iova_space *space, uint64_t iova, uint64_t len,
+		    struct vdma_range *out)
+{
+	uint64_t at = iova - space->base, below = (UINT64_C(1) << space->shift) - 1;
+
+	out->first = at >> space->shift;
+	out->last = out->first + ((len - 1) >> space->shift);
+	return iova >= space->base && len && !(at & below) && out->first <= out->last &&
+	       out->last < space->units;
+}
+
+static unsigned int top(const struct vdma_iova_space *space)
+{
+	return space->levels - 1;
+}
+
+int vdma_iova_init(struct vdma_iova_space *space, uint64_t base, uint64_t len, unsigned int shift)
+{
+	uint64_t nodes, room = 64;
+	unsigned int level;
+
+	memset(space, 0, sizeof(*space));
+	space->base = base;
+	space->shift = shift;
+	space->units = len >> shift;
+	for (space->levels = 1; room < space->units; space->levels++) {
+		if (space->levels == VDMA_IOVA_LEVELS)
+			return -EINVAL;
+		room *= 64;
+	}
+	for (level = 0, nodes = (space->units + 63) / 64; level < space->levels; level++) {
+		/* All children of a node that there is. */
+		if (level < top(space))
+			nodes = (nodes + 63) & ~UINT64_C(63);
+		if (!level)
+			space->taken = calloc(nodes, sizeof(*space->taken));
+		space->state[level] = calloc(nodes, sizeof(*space->state[level]));
+		if (!space->taken || !space->state[level]) {
+			vdma_iova_fini(space);
+			return -ENOMEM;
+		}
+		nodes /= 64;
+	}
+	if (space->units < room)
+		mark(space, top(space), 0, space->units, room - 1, true);
+	return 0;
+}
 
 void vdma_iova_fini(struct vdma_iova_space *space)
 {
+	unsigned int level;
+
+	for (level = 0; level < VDMA_IOVA_LEVELS; level++)
+		free(space->state[level]);
+	free(space->taken);
 	free(space->usable);
-	free(space->live);
 	memset(space, 0, sizeof(*space));
 }
 
@@ -26,149 +468,114 @@ int vdma_iova_set_usable(struct vdma_iova_space *space, const struct vdma_range 
 	return 0;
 }
 
-/* Index of the first live range that ends at or above @addr. */
-static size_t first_ending_from(const struct vdma_iova_space *space, uint64_t addr)
+/* What a request may have of a usable range. */
+static bool allowed(const struct vdma_iova_space *space, const struct vdma_iova_request *req,
+		    size_t i, struct vdma_range *out)
 {
-	size_t lo = 0, hi = space->nlive;
+	const struct vdma_range *u = &space->usable[req->bottom_up ? i : space->nusable - 1 - i];
 
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (space->live[mid].last < addr)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
+	return to_units(space, u->first > req->first ? u->first : req->first,
+			u->last < req->limit ? u->last : req->limit, out);
 }
 
-/*
- * Calls @fn for the free gaps of one usable range below @limit, ascending or
- * descending, until it returns true.
- */
-static bool walk_gaps(const struct vdma_iova_space *space, const struct vdma_range *u,
-		      uint64_t limit, bool up, bool (*fn)(struct vdma_range gap, void *ctx),
-		      void *ctx)
+/* A block aligned to its own size crosses no boundary that it could keep. */
+static uint64_t from_blocks(const struct vdma_iova_space *space,
+			    const struct vdma_iova_request *req, const struct want *w)
 {
-	uint64_t lo = u->first, hi = u->last < limit ? u->last : limit;
+	unsigned int order = w->len > 1 ? 64U - (unsigned int)__builtin_clzll(w->len - 1) : 0;
+	unsigned int align = (unsigned int)__builtin_ctzll(w->align);
+	uint64_t at = NONE;
 	size_t i;
 
-	if (lo > hi)
-		return false;
-	if (up) {
-		for (i = first_ending_from(space, lo); i < space->nlive; i++) {
-			const struct vdma_range *l = &space->live[i];
+	/* Blocks are aligned within the space, as far as the space is. */
+	if (order > ORDER(top(space)) ||
+	    w->origin & ((UINT64_C(1) << (order > align ? order : align)) - 1))
+		return NONE;
+	for (i = 0; i < space->nusable && at == NONE; i++) {
+		struct vdma_range r;
 
-			if (l->first > hi)
-				break;
-			if (l->first > lo && fn((struct vdma_range){ lo, l->first - 1 }, ctx))
-				return true;
-			if (l->last >= hi)
-				return false;
-			lo = l->last + 1;
-		}
-	} else {
-		i = first_ending_from(space, hi);
-		if (i < space->nlive && space->live[i].first <= hi) {
-			if (space->live[i].first <= lo)
-				return false;
-			hi = space->live[i].first - 1;
-		}
-		for (; i-- && space->live[i].last >= lo;) {
-			const struct vdma_range *l = &space->live[i];
-
-			if (l->last < hi && fn((struct vdma_range){ l->last + 1, hi }, ctx))
-				return true;
-			if (l->first <= lo)
-				return false;
-			hi = l->first - 1;
-		}
+		if (!allowed(space, req, i, &r))
+			continue;
+		at = find_block(space, top(space), 0, r.first, r.last, order, align,
+				req->bottom_up);
 	}
-	return fn((struct vdma_range){ lo, hi }, ctx);
+	if (at != NONE && !req->bottom_up)
+		at += ((UINT64_C(1) << order) - w->len) & ~(w->align - 1);
+	return at;
 }
 
-struct fit {
-	const struct vdma_iova_request *req;
-	uint64_t iova;
-};
-
-static bool fit_gap(struct vdma_range gap, void *ctx)
+static uint64_t from_gaps(const struct vdma_iova_space *space, const struct vdma_iova_request *req,
+			  const struct want *w)
 {
-	struct fit *fit = ctx;
-	uint64_t mask = fit->req->align - 1, more = fit->req->len - 1, at;
+	uint64_t at = NONE;
+	size_t i;
 
-	if (gap.last - gap.first < more)
-		return false;
-	if (fit->req->bottom_up) {
-		if (gap.first > UINT64_MAX - mask)
-			return false;
-		at = (gap.first + mask) & ~mask;
-		if (at > gap.last || gap.last - at < more)
-			return false;
-	} else {
-		at = (gap.last - more) & ~mask;
-		if (at < gap.first)
-			return false;
+	for (i = 0; i < space->nusable && at == NONE; i++) {
+		struct vdma_range r, run;
+
+		if (!allowed(space, req, i, &r))
+			continue;
+		while (at == NONE && next_run(space, &r.first, &r.last, w->up, &run))
+			at = fit(w, run);
 	}
-	fit->iova = at;
-	return true;
+	return at;
 }
 
 int vdma_iova_alloc(struct vdma_iova_space *space, const struct vdma_iova_request *req,
 		    uint64_t *iova)
 {
-	struct fit fit = { .req = req };
-	bool found = false;
-	size_t i;
+	uint64_t unit = UINT64_C(1) << space->shift, at;
+	struct want w = {
+		.len = ((req->len - 1) >> space->shift) + 1,
+		.align = req->align > unit ? req->align >> space->shift : 1,
+		.boundary = req->boundary >> space->shift,
+		.origin = space->base >> space->shift,
+		.up = req->bottom_up,
+	};
 
-	for (i = 0; i < space->nusable && !found; i++) {
-		size_t u = req->bottom_up ? i : space->nusable - 1 - i;
-
-		found = walk_gaps(space, &space->usable[u], req->limit, req->bottom_up, fit_gap,
-				  &fit);
-	}
-	if (!found)
+	if (w.len > space->units || (req->boundary && w.len > w.boundary))
 		return -ENOSPC;
-
-	if (space->nlive == space->room) {
-		size_t room = space->room ? 2 * space->room : 16;
-		struct vdma_range *live = realloc(space->live, room * sizeof(*live));
-
-		if (!live)
-			return -ENOMEM;
-		space->live = live;
-		space->room = room;
-	}
-	i = first_ending_from(space, fit.iova);
-	memmove(&space->live[i + 1], &space->live[i], (space->nlive - i) * sizeof(*space->live));
-	space->live[i] = (struct vdma_range){ fit.iova, fit.iova + (req->len - 1) };
-	space->nlive++;
-	*iova = fit.iova;
+	at = from_blocks(space, req, &w);
+	if (at == NONE)
+		at = from_gaps(space, req, &w);
+	if (at == NONE)
+		return -ENOSPC;
+	if (!mark_children(space, at, at + w.len - 1, true))
+		mark(space, top(space), 0, at, at + w.len - 1, true);
+	space->live++;
+	*iova = space->base + (at << space->shift);
 	return 0;
 }
 
-void vdma_iova_free(struct vdma_iova_space *space, uint64_t iova)
+/* All of it from free to taken, or back; false if it is not that. */
+static bool change(struct vdma_iova_space *space, uint64_t iova, uint64_t len, bool take)
 {
-	size_t i = first_ending_from(space, iova);
+	struct vdma_range r;
 
-	if (i == space->nlive || space->live[i].first != iova)
-		return;
-	space->nlive--;
-	memmove(&space->live[i], &space->live[i + 1], (space->nlive - i) * sizeof(*space->live));
+	if (!exactly(space, iova, len, &r))
+		return false;
+	if (!take && mark_children(space, r.first, r.last, false))
+		return true;
+	if (seek(space, top(space), 0, r.first, r.last, !take, true) != NONE)
+		return false;
+	mark(space, top(space), 0, r.first, r.last, take);
+	return true;
 }
 
-const struct vdma_range *vdma_iova_outside(const struct vdma_iova_space *space,
-					   const struct vdma_range *ranges, size_t n)
+int vdma_iova_take(struct vdma_iova_space *space, uint64_t iova, uint64_t len)
 {
-	size_t i, r = 0;
+	if (!change(space, iova, len, true))
+		return -EBUSY;
+	space->live++;
+	return 0;
+}
 
-	for (i = 0; i < space->nlive; i++) {
-		while (r < n && ranges[r].last < space->live[i].last)
-			r++;
-		if (r == n || ranges[r].first > space->live[i].first)
-			return &space->live[i];
-	}
-	return NULL;
+int vdma_iova_free(struct vdma_iova_space *space, uint64_t iova, uint64_t len)
+{
+	if (!change(space, iova, len, false))
+		return -EINVAL;
+	space->live--;
+	return 0;
 }
 
 uint64_t vdma_iova_usable(const struct vdma_iova_space *space)
@@ -181,23 +588,32 @@ uint64_t vdma_iova_usable(const struct vdma_iova_space *space)
 	return sum;
 }
 
-static bool longer_gap(struct vdma_range gap, void *ctx)
-{
-	uint64_t *longest = ctx, len = gap.last - gap.first + 1;
-
-	if (len > *longest)
-		*longest = len;
-	return false;
-}
-
 uint64_t vdma_iova_largest(const struct vdma_iova_space *space, uint64_t limit)
 {
 	uint64_t longest = 0;
 	size_t i;
 
-	for (i = 0; i < space->nusable; i++)
-		walk_gaps(space, &space->usable[i], limit, true, longer_gap, &longest);
-	return longest;
+	for (i = 0; i < space->nusable; i++) {
+		const struct vdma_range *u = &space->usable[i];
+		struct vdma_range r, run;
+
+		if (!to_units(space, u->first, u->last < limit ? u->last : limit, &r))
+			continue;
+		while (next_run(space, &r.first, &r.last, true, &run))
+			if (run.last - run.first + 1 > longest)
+				longest = run.last - run.first + 1;
+	}
+	return longest << space->shift;
+}
+
+bool vdma_iova_inside(const struct vdma_range *ranges, size_t n, uint64_t first, uint64_t last)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (ranges[i].first <= first && last <= ranges[i].last)
+			return true;
+	return false;
 }
 
 size_t vdma_iova_intersect(const struct vdma_range *a, size_t na, const struct vdma_range *b,

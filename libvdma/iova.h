@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Which device addresses are taken. Pure arithmetic over ranges: it knows
- * nothing of memory or devices, takes no lock and records no reasons.
+ * Which device addresses are taken. Pure arithmetic: it knows nothing of
+ * memory or devices, takes no lock and records no reasons.
+ *
+ * One bit for each unit of the space, and above the bits a tree of 64 branches
+ * a node, one byte a node: the largest naturally aligned block that is free
+ * below it. Who looks for a block reads one cache line a level, however many
+ * ranges live. What is free altogether is all zeros, so a large space costs
+ * the memory of what is in use.
  *
  * Usable ranges and live ranges are independent of each other: a range that
  * is live stays so when the usable ranges change.
@@ -12,42 +18,61 @@
 #include <stdbool.h>
 #include <vdma/types.h>
 
+/* 64^6 units: 256 TiB of 4 KiB. */
+#define VDMA_IOVA_LEVELS 6
+
 struct vdma_iova_space {
-	struct vdma_range *usable; /* ascending, disjoint */
+	uint64_t base;
+	uint64_t units;
+	unsigned int shift; /* a unit is 1 << shift bytes */
+	unsigned int levels;
+	uint64_t *taken;		  /* a bit for each unit */
+	uint8_t *state[VDMA_IOVA_LEVELS]; /* a byte for each node; state[0] is of the words of taken[] */
+	uint64_t live;			  /* ranges */
+	struct vdma_range *usable;	  /* ascending, disjoint */
 	size_t nusable;
-	struct vdma_range *live; /* ascending, disjoint */
-	size_t nlive;
-	size_t room; /* of live[] */
 };
 
 struct vdma_iova_request {
-	uint64_t len;	/* at least 1 */
-	uint64_t align; /* a power of two */
-	uint64_t limit; /* the last byte is not above it */
-	bool bottom_up; /* lowest address that fits, else the highest */
+	uint64_t len;	   /* at least 1; in whole units */
+	uint64_t align;	   /* a power of two; 0 for none */
+	uint64_t boundary; /* a power of two, no multiple of which is crossed; 0 for none */
+	uint64_t first;	   /* the first byte is not below it */
+	uint64_t limit;	   /* the last byte is not above it */
+	bool bottom_up;	   /* towards the lowest address that fits, else the highest */
 };
 
-/* A zeroed struct is an empty space. */
+/*
+ * A space of the addresses from @base to @base + @len - 1, none of them usable
+ * yet. @base and @len are multiples of 1 << @shift; @base + @len may be 2^64.
+ * -ENOMEM; -EINVAL if it has more units than the tree can hold.
+ */
+int vdma_iova_init(struct vdma_iova_space *space, uint64_t base, uint64_t len, unsigned int shift);
 void vdma_iova_fini(struct vdma_iova_space *space);
 
-/* -ENOMEM; @ranges ascending and disjoint. */
+/* -ENOMEM; @ranges ascending and disjoint. Parts of units are not usable. */
 int vdma_iova_set_usable(struct vdma_iova_space *space, const struct vdma_range *ranges, size_t n);
 
-/* -ENOSPC: nothing fits. -ENOMEM: no bookkeeping memory. */
+/*
+ * -ENOSPC: nothing fits, anywhere. Blocks aligned to their size are tried
+ * first, which takes the same time however many ranges live; then all gaps.
+ */
 int vdma_iova_alloc(struct vdma_iova_space *space, const struct vdma_iova_request *req,
 		    uint64_t *iova);
 
-/* @iova came from vdma_iova_alloc(). */
-void vdma_iova_free(struct vdma_iova_space *space, uint64_t iova);
+/* Takes that very range; -EBUSY unless all of it is free, usable or not. */
+int vdma_iova_take(struct vdma_iova_space *space, uint64_t iova, uint64_t len);
 
-/* The first live range that is not inside one of @ranges; NULL if all are. */
-const struct vdma_range *vdma_iova_outside(const struct vdma_iova_space *space,
-					   const struct vdma_range *ranges, size_t n);
+/* -EINVAL, and nothing has changed, unless all of it is taken. */
+int vdma_iova_free(struct vdma_iova_space *space, uint64_t iova, uint64_t len);
 
 uint64_t vdma_iova_usable(const struct vdma_iova_space *space);
 
 /* Longest free run whose last byte is not above @limit. */
 uint64_t vdma_iova_largest(const struct vdma_iova_space *space, uint64_t limit);
+
+/* Is that range inside one of @ranges? */
+bool vdma_iova_inside(const struct vdma_range *ranges, size_t n, uint64_t first, uint64_t last);
 
 /*
  * What is in @a and in @b, into @out, which has room for @na + @nb ranges and

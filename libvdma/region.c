@@ -82,7 +82,7 @@ static int place(struct vdma_arena *arena, size_t len, size_t unit,
 	}
 	if (err == -ENOSPC)
 		return no_room(arena, len, req.limit, o);
-	return err ? vdma_fail_malloc(sizeof(struct vdma_range)) : 0;
+	return err;
 }
 
 static int populate(struct vdma_region *region, const struct vdma_region_opts *o)
@@ -122,7 +122,7 @@ static int build(struct vdma_region *region, size_t unit, const struct vdma_regi
 	if (err) {
 		/* A place that was lost to a foreign mapping stays taken. */
 		if (!region->memory.lost)
-			vdma_iova_free(&arena->space, region->buf.iova);
+			vdma_iova_free(&arena->space, region->buf.iova, region->buf.len);
 		return err;
 	}
 	err = vdma_ioas_map_all(region);
@@ -132,7 +132,7 @@ static int build(struct vdma_region *region, size_t unit, const struct vdma_regi
 		 * good: a device may reach it.
 		 */
 		if (!region->mapped && !vdma_reserve_restore(region->buf.va, region->buf.len))
-			vdma_iova_free(&arena->space, region->buf.iova);
+			vdma_iova_free(&arena->space, region->buf.iova, region->buf.len);
 		return err;
 	}
 	LIST_INSERT_HEAD(&arena->regions, region, link);
@@ -199,7 +199,7 @@ int vdma_region_destroy(struct vdma_region *region)
 					    region->buf.va);
 	}
 	if (!err) {
-		vdma_iova_free(&arena->space, region->buf.iova);
+		vdma_iova_free(&arena->space, region->buf.iova, region->buf.len);
 		LIST_REMOVE(region, link);
 		arena->nregions--;
 		arena->bytes -= region->buf.len;
