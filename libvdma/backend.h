@@ -49,5 +49,6 @@ struct vdma_backend_ops {
 };
 
 extern const struct vdma_backend_ops vdma_backend_type1;
+extern const struct vdma_backend_ops vdma_backend_iommufd;
 
 #endif

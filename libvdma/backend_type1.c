@@ -12,12 +12,14 @@
 #include <sys/queue.h>
 
 #include "backend.h"
+#include "backend_explain.h"
 #include "explain.h"
 #include "host.h"
 #include "sys.h"
 
 #define CONTAINER "/dev/vfio/vfio"
 #define PARAMETERS "/sys/module/vfio_iommu_type1/parameters"
+#define UNSAFE PARAMETERS "/allow_unsafe_interrupts"
 
 struct group {
 	LIST_ENTRY(group) link;
@@ -31,45 +33,6 @@ struct vdma_space {
 	LIST_HEAD(, group) groups;
 	uint64_t entries; /* mapped; the kernel tells only how many are left */
 };
-
-/* How /dev/vfio/vfio or a group's node could not be opened. */
-static int explain_open(int err, const char *path)
-{
-	struct vdma_facts facts = { .sys_errno = -err };
-	char comm[32];
-
-	switch (-err) {
-	case ENOENT:
-	case ENODEV:
-	case ENXIO:
-		return vdma_fail(VDMA_CAUSE_NO_VFIO, &facts,
-				 "There is no %s: VFIO's modules are not loaded, or this "
-				 "container's /dev lacks it. As root: modprobe vfio-pci",
-				 path);
-	case EACCES:
-		return vdma_fail(VDMA_CAUSE_PERMISSION, &facts,
-				 "This user may not open %s. As root: chown it to this user, best by "
-				 "a udev rule (SUBSYSTEM==\"vfio\").",
-				 path);
-	case EBUSY:
-		if (vdma_host_holder(path, &facts.pid, comm, sizeof(comm)))
-			return vdma_fail(VDMA_CAUSE_GROUP_BUSY, &facts,
-					 "%s is in use by another process, of another user. As root, "
-					 "fuser -v %s names it. End it.",
-					 path, path);
-		if (facts.pid == vdma_sys_pid())
-			return vdma_fail(VDMA_CAUSE_GROUP_BUSY, &facts,
-					 "This process has %s open already, through another address "
-					 "space. All devices of an IOMMU group share one: open them "
-					 "through the same ioas.",
-					 path);
-		return vdma_fail(VDMA_CAUSE_GROUP_BUSY, &facts,
-				 "%s is in use by process %ld (%s). End it, or use a device of "
-				 "another group.",
-				 path, (long)facts.pid, comm);
-	}
-	return vdma_fail_sys(err, "open %s", path);
-}
 
 static int no_type1(int err)
 {
@@ -85,7 +48,7 @@ static int type1_create(struct vdma_space **out)
 
 	fd = vdma_sys_open(CONTAINER, O_RDWR);
 	if (fd < 0)
-		return explain_open(fd, CONTAINER);
+		return vdma_backend_open_failed(fd, CONTAINER, "vfio-pci");
 	ret = vdma_sys_ioctl(fd, VFIO_GET_API_VERSION, NULL);
 	if (ret < 0) {
 		ret = vdma_fail_sys(ret, "VFIO_GET_API_VERSION");
@@ -123,48 +86,16 @@ static void type1_destroy(struct vdma_space *space)
 	free(space);
 }
 
-static int not_viable(int group, const char *bdf)
-{
-	char others[1024];
-
-	vdma_host_group_text(group, bdf, true, others, sizeof(others));
-	return vdma_fail(
-		VDMA_CAUSE_NOT_VIABLE, NULL,
-		"%s shares IOMMU group %d with devices that the kernel drives, so VFIO does "
-		"not give it away:%s\nBind them to vfio-pci as well, or unbind them (as root: "
-		"echo ADDRESS > /sys/bus/pci/devices/ADDRESS/driver/unbind), or move the "
-		"device to another slot.",
-		bdf, group, *others ? others : "\n  (not to be found in sysfs)");
-}
-
-static int unsafe_irq(int err)
-{
-	return vdma_fail(VDMA_CAUSE_UNSAFE_IRQ, &(struct vdma_facts){ .sys_errno = -err },
-			 "The machine has no interrupt remapping, so a device could send any "
-			 "interrupt. Switch it on (firmware; intel_iommu=on; QEMU: intremap=on), or "
-			 "accept that for trusted devices, as root: "
-			 "echo Y > " PARAMETERS "/allow_unsafe_interrupts");
-}
-
 static int explain_join(int err, bool first, int group, const char *bdf)
 {
-	char path[64], reserved[512];
-
 	switch (-err) {
 	case EPERM:
 		/* Here the first group is only claimed, any other also attached. */
-		return first ? not_viable(group, bdf) : unsafe_irq(err);
+		return first ? vdma_backend_not_viable(group, bdf) :
+			       vdma_backend_unsafe_irq(err, UNSAFE);
 	case EINVAL:
-		if (first)
-			break;
-		snprintf(path, sizeof(path), "/sys/kernel/iommu_groups/%d/reserved_regions", group);
-		if (vdma_sys_read_file(path, reserved, sizeof(reserved)))
-			snprintf(reserved, sizeof(reserved), "(%s cannot be read)", path);
-		return vdma_fail(
-			VDMA_CAUSE_UNREACHABLE, &(struct vdma_facts){ .sys_errno = EINVAL },
-			"A region is mapped where the IOMMU of %s cannot reach. Its group, %d, "
-			"reserves\n%sOpen this device first, or through an arena of its own.",
-			bdf, group, reserved);
+		if (!first)
+			return vdma_backend_reserved(err, group, bdf);
 	}
 	return vdma_fail_sys(err, "VFIO_GROUP_SET_CONTAINER, group %d", group);
 }
@@ -172,7 +103,7 @@ static int explain_join(int err, bool first, int group, const char *bdf)
 static int explain_set_iommu(int err)
 {
 	switch (-err) {
-	case EPERM: return unsafe_irq(err);
+	case EPERM: return vdma_backend_unsafe_irq(err, UNSAFE);
 	case ENODEV: return no_type1(err);
 	}
 	return vdma_fail_sys(err, "VFIO_SET_IOMMU");
@@ -183,7 +114,7 @@ static int join_group(struct vdma_space *space, const char *bdf, int number, str
 	struct vfio_group_status status = { .argsz = sizeof(status) };
 	bool first = LIST_EMPTY(&space->groups);
 	struct group *group;
-	char path[32];
+	char path[32], node[64];
 	int err;
 
 	group = calloc(1, sizeof(*group));
@@ -193,7 +124,11 @@ static int join_group(struct vdma_space *space, const char *bdf, int number, str
 	snprintf(path, sizeof(path), "/dev/vfio/%d", number);
 	group->fd = vdma_sys_open(path, O_RDWR);
 	if (group->fd < 0) {
-		err = explain_open(group->fd, path);
+		err = group->fd == -EBUSY ?
+			      vdma_backend_busy(group->fd, path,
+						vdma_host_node(bdf, node, sizeof(node)) ? NULL :
+											  node) :
+			      vdma_backend_open_failed(group->fd, path, "vfio-pci");
 		goto free_group;
 	}
 	err = vdma_sys_ioctl(group->fd, VFIO_GROUP_GET_STATUS, &status);
@@ -202,7 +137,7 @@ static int join_group(struct vdma_space *space, const char *bdf, int number, str
 		goto close;
 	}
 	if (!(status.flags & VFIO_GROUP_FLAGS_VIABLE)) {
-		err = not_viable(number, bdf);
+		err = vdma_backend_not_viable(number, bdf);
 		goto close;
 	}
 	err = vdma_sys_ioctl(group->fd, VFIO_GROUP_SET_CONTAINER, &space->fd);
@@ -399,30 +334,6 @@ static int no_entries(const struct vdma_space *space, int err, uint64_t need, ui
 			 (unsigned long long)facts.limit);
 }
 
-static int over_memlock(const struct vdma_memlock *m, uint64_t bytes, uint64_t charged, int err)
-{
-	struct vdma_facts facts = {
-		.sys_errno = -err,
-		.need = bytes + charged,
-		.limit = m->limit,
-		.used = m->locked,
-	};
-	struct vdma_words again = { "" };
-
-	if (charged)
-		snprintf(again.s, sizeof(again.s), " (every address space counts again)");
-	return vdma_fail(VDMA_CAUSE_MEMLOCK, &facts,
-			 "Mapping for DMA would lock %s%s, the process has %s locked, and "
-			 "RLIMIT_MEMLOCK is %s. " VDMA_MEMLOCK_REMEDY ".",
-			 vdma_bytes(facts.need).s, again.s, vdma_bytes(m->locked).s,
-			 vdma_bytes(m->limit).s);
-}
-
-static bool exceeds(const struct vdma_memlock *m, uint64_t bytes)
-{
-	return !m->exempt && (m->locked > m->limit || bytes > m->limit - m->locked);
-}
-
 static int type1_room(struct vdma_space *space, uint64_t bytes, uint64_t entries, uint64_t charged)
 {
 	struct vfio_iommu_type1_info *info;
@@ -438,8 +349,8 @@ static int type1_room(struct vdma_space *space, uint64_t bytes, uint64_t entries
 	if (left < entries)
 		return no_entries(space, 0, entries, left);
 	/* If /proc does not tell, the kernel will. */
-	if (!vdma_host_memlock(&m) && exceeds(&m, bytes + charged))
-		return over_memlock(&m, bytes, charged, 0);
+	if (!vdma_host_memlock(&m) && vdma_backend_exceeds(&m, bytes + charged))
+		return vdma_backend_over_memlock(&m, bytes, charged, 0);
 	return 0;
 }
 
@@ -462,8 +373,8 @@ static int type1_map(struct vdma_space *space, const void *va, uint64_t iova, ui
 	if (err == -ENOSPC)
 		return no_entries(space, err, 1, 0);
 	/* type1 answers ENOMEM for the limit as well. */
-	if (err == -ENOMEM && !vdma_host_memlock(&m) && exceeds(&m, len))
-		return over_memlock(&m, len, 0, err);
+	if (err == -ENOMEM && !vdma_host_memlock(&m) && vdma_backend_exceeds(&m, len))
+		return vdma_backend_over_memlock(&m, len, 0, err);
 	return vdma_fail_sys(err, "VFIO_IOMMU_MAP_DMA of %s at IOVA 0x%llx", vdma_bytes(len).s,
 			     (unsigned long long)iova);
 }
@@ -481,13 +392,7 @@ static int type1_unmap(struct vdma_space *space, uint64_t iova, uint64_t len)
 		return vdma_fail_sys(err, "VFIO_IOMMU_UNMAP_DMA of %s at IOVA 0x%llx",
 				     vdma_bytes(len).s, (unsigned long long)iova);
 	if (unmap.size != len)
-		return vdma_fail(VDMA_CAUSE_SYSTEM,
-				 &(struct vdma_facts){ .need = len, .limit = unmap.size },
-				 "The kernel unmapped 0x%llx bytes at IOVA 0x%llx instead of 0x%llx: "
-				 "somebody else (a forked child?) has changed this container's "
-				 "mappings.",
-				 (unsigned long long)unmap.size, (unsigned long long)iova,
-				 (unsigned long long)len);
+		return vdma_backend_short_unmap(iova, len, unmap.size);
 	return 0;
 }
 

@@ -93,6 +93,23 @@ int vdma_host_group(const char *bdf)
 	return *name && !*end && group >= 0 ? (int)group : -ENOENT;
 }
 
+static int first_name(const char *name, void *ctx)
+{
+	snprintf(ctx, 32, "%s", name);
+	return 1;
+}
+
+int vdma_host_node(const char *bdf, char *path, size_t size)
+{
+	char dir[64], name[32];
+
+	snprintf(dir, sizeof(dir), PCI_DEVICES "/%s/vfio-dev", bdf);
+	if (vdma_sys_list(dir, first_name, name) != 1)
+		return -ENOENT;
+	snprintf(path, size, "/dev/vfio/devices/%s", name);
+	return 0;
+}
+
 static int any_entry(const char *name, void *ctx)
 {
 	(void)name;

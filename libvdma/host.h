@@ -29,6 +29,9 @@ bool vdma_host_is_vfio_driver(const char *driver);
 /* Number of its IOMMU group, or -ENOENT. */
 int vdma_host_group(const char *bdf);
 
+/* Its own device node, /dev/vfio/devices/vfioN, or -ENOENT. */
+int vdma_host_node(const char *bdf, char *path, size_t size);
+
 /* Is there any IOMMU group? */
 bool vdma_host_has_iommu(void);
 

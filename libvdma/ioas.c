@@ -1,12 +1,36 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "ioas.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "explain.h"
 #include "opts.h"
 #include "region.h"
 #include "sys.h"
+
+static const struct vdma_backend_ops *const backends[] = {
+	[VDMA_BACKEND_TYPE1] = &vdma_backend_type1,
+	[VDMA_BACKEND_IOMMUFD] = &vdma_backend_iommufd,
+};
+
+/* Containers first, which every kernel has that has VFIO; both can do the same. */
+static int choose(struct vdma_ioas *ioas, enum vdma_backend wanted)
+{
+	int err;
+
+	ioas->ops = backends[wanted == VDMA_BACKEND_AUTO ? VDMA_BACKEND_TYPE1 : wanted];
+	ioas->reason = wanted == VDMA_BACKEND_AUTO ? "VFIO has containers of type1 v2" :
+						     "the caller named it";
+	err = ioas->ops->create(&ioas->space);
+	if (wanted == VDMA_BACKEND_AUTO && (err == -ENOENT || err == -EOPNOTSUPP) &&
+	    !vdma_sys_exists("/dev/iommu")) {
+		ioas->ops = &vdma_backend_iommufd;
+		ioas->reason = "VFIO has no containers of type1 v2, but iommufd is there";
+		err = ioas->ops->create(&ioas->space);
+	}
+	return err;
+}
 
 int vdma_ioas_create(struct vdma_arena *arena, const struct vdma_ioas_opts *opts,
 		     struct vdma_ioas **out)
@@ -21,7 +45,7 @@ int vdma_ioas_create(struct vdma_arena *arena, const struct vdma_ioas_opts *opts
 	err = vdma_opts_get(&o, sizeof(o), opts, sizeof(o));
 	if (err)
 		return err;
-	if (o.backend != VDMA_BACKEND_AUTO && o.backend != VDMA_BACKEND_TYPE1)
+	if ((size_t)o.backend >= sizeof(backends) / sizeof(backends[0]))
 		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL,
 				 "There is no backend %d; use VDMA_BACKEND_AUTO.", (int)o.backend);
 
@@ -29,9 +53,8 @@ int vdma_ioas_create(struct vdma_arena *arena, const struct vdma_ioas_opts *opts
 	if (!ioas)
 		return vdma_fail_malloc(sizeof(*ioas));
 	ioas->arena = arena;
-	ioas->ops = &vdma_backend_type1;
 	LIST_INIT(&ioas->devices);
-	err = ioas->ops->create(&ioas->space);
+	err = choose(ioas, o.backend);
 	if (err)
 		goto free_ioas;
 
@@ -98,6 +121,7 @@ int vdma_ioas_query(struct vdma_ioas *ioas, struct vdma_ioas_info *info)
 		return err;
 	pthread_mutex_lock(&ioas->arena->lock);
 	now.backend = ioas->ops->id;
+	now.reason = ioas->reason;
 	now.devices = ioas->ndevices;
 	now.entries_used = ioas->entries_used;
 	now.page_sizes = ioas->page_sizes;

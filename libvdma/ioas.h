@@ -19,7 +19,8 @@ struct vdma_ioas {
 	struct vdma_arena *arena;
 	const struct vdma_backend_ops *ops;
 	struct vdma_space *space;
-	unsigned int slot; /* in arena->ioas, and bit in region->mapped */
+	const char *reason; /* why this backend */
+	unsigned int slot;  /* in arena->ioas, and bit in region->mapped */
 	LIST_HEAD(, vdma_device) devices;
 	unsigned int ndevices;
 

@@ -250,14 +250,24 @@ static int outside(struct demo *d, const char *where, vdma_iova_t iova)
 	return 0;
 }
 
-static int run(struct demo *d, const char *bdf)
+static const char *const backend_names[] = {
+	[VDMA_BACKEND_AUTO] = "auto",
+	[VDMA_BACKEND_TYPE1] = "type1",
+	[VDMA_BACKEND_IOMMUFD] = "iommufd",
+};
+#define BACKENDS (sizeof(backend_names) / sizeof(backend_names[0]))
+
+static int run(struct demo *d, const char *bdf, enum vdma_backend backend)
 {
+	struct vdma_ioas_opts opts = { .size = sizeof(opts), .backend = backend };
+	struct vdma_ioas_info info = { .size = sizeof(info) };
 	uint32_t result;
 
 	if (vdma_arena_create(NULL, &d->arena))
 		return complain("reserving addresses", vdma_explain());
-	if (vdma_ioas_create(d->arena, NULL, &d->ioas))
+	if (vdma_ioas_create(d->arena, &opts, &d->ioas) || vdma_ioas_query(d->ioas, &info))
 		return complain("opening an I/O address space", vdma_explain());
+	say("backend", "%s: %s", backend_names[info.backend], info.reason);
 	if (edu_open(&d->edu, d->ioas, bdf, EDU_ADDRESS_BITS))
 		return complain("opening the device", d->edu.why);
 	if (show_identity(d, bdf) || show_interrupts(d, VDMA_IRQ_INTX, "INTx", 10) ||
@@ -300,15 +310,22 @@ static int tear_down(struct demo *d)
 int main(int argc, char **argv)
 {
 	struct demo demo = { 0 };
+	size_t backend = 0;
 	int err;
 
-	if (argc != 2 || argv[1][0] == '-') {
+	if (argc > 2 && !strcmp(argv[1], "--backend")) {
+		while (backend < BACKENDS && strcmp(argv[2], backend_names[backend]))
+			backend++;
+		argc -= 2;
+		argv += 2;
+	}
+	if (argc != 2 || argv[1][0] == '-' || backend == BACKENDS) {
 		fprintf(stderr,
-			"Usage: edu-demo BDF\n"
+			"Usage: edu-demo [--backend auto|type1|iommufd] BDF\n"
 			"Drives QEMU's edu device at this PCI address, such as 0000:00:10.0.\n");
 		return 2;
 	}
-	err = run(&demo, argv[1]);
+	err = run(&demo, argv[1], (enum vdma_backend)backend);
 	if (tear_down(&demo))
 		err = -1;
 	if (err)

@@ -6,9 +6,9 @@
  * arena can have several, for devices that must not reach each other's
  * traffic, or that sit behind different IOMMUs.
  *
- * It is a VFIO container of type1 v2. The kernel drops all mappings of a
- * container with its last device; the library maps all regions again when the
- * next device is opened.
+ * It is a VFIO container of type1 v2, or an IOAS of iommufd (Linux 6.6 and
+ * newer, where it was built in). All mappings go with the last device; the
+ * library maps all regions again when the next device is opened.
  *
  *	vdma_ioas_create(arena, NULL, &ioas);
  *	vdma_device_open(ioas, "0000:00:10.0", NULL, &dev);
@@ -30,10 +30,12 @@ struct vdma_ioas;
  * enum vdma_backend - how the kernel is asked
  * @VDMA_BACKEND_AUTO: the library chooses
  * @VDMA_BACKEND_TYPE1: VFIO container, VFIO_TYPE1v2_IOMMU
+ * @VDMA_BACKEND_IOMMUFD: /dev/iommu and the devices' own nodes, /dev/vfio/devices/
  */
 enum vdma_backend {
 	VDMA_BACKEND_AUTO,
 	VDMA_BACKEND_TYPE1,
+	VDMA_BACKEND_IOMMUFD,
 };
 
 /**
@@ -54,8 +56,9 @@ struct vdma_ioas_opts {
  * @entries_used: DMA entries in use, one for each mapped region
  * @entries_left: how many more the kernel allows; UINT64_MAX if it does not
  *                say, or no device is attached
- * @page_sizes: bitmap of the page sizes that the IOMMU's driver reports; 0 if
- *              no device is attached
+ * @page_sizes: bitmap of the page sizes that the IOMMU's driver reports, over
+ *              iommufd of the smallest only; 0 if no device is attached
+ * @reason: why this backend, in words; valid as long as the address space is
  */
 struct vdma_ioas_info {
 	size_t size;
@@ -64,6 +67,7 @@ struct vdma_ioas_info {
 	uint64_t entries_used;
 	uint64_t entries_left;
 	uint64_t page_sizes;
+	const char *reason;
 };
 
 /**
@@ -72,8 +76,8 @@ struct vdma_ioas_info {
  * @opts: NULL for defaults
  * @ioas: out: owned by the caller, vdma_ioas_destroy() gives it back
  *
- * Return: 0, -EINVAL, -E2BIG, -ENOENT (VFIO is not loaded), -EACCES,
- * -EOPNOTSUPP (this kernel's VFIO lacks type1 v2), -ENOSPC (64 of them),
+ * Return: 0, -EINVAL, -E2BIG, -ENOENT (VFIO is not loaded, or there is no
+ * iommufd), -EACCES, -EOPNOTSUPP (this kernel's VFIO lacks type1 v2), -ENOSPC (64 of them),
  * -ENOMEM, -EMFILE, -EIO. Thread-safe.
  */
 VDMA_API int vdma_ioas_create(struct vdma_arena *arena, const struct vdma_ioas_opts *opts,

@@ -19,7 +19,9 @@
 
 static int exec_demo(void *bdf)
 {
-	execl(demo_path, "edu-demo", (const char *)bdf, NULL);
+	const char *name = getenv("VDMA_TEST_BACKEND");
+
+	execl(demo_path, "edu-demo", "--backend", name ? name : "auto", (const char *)bdf, NULL);
 	return 127;
 }
 

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,12 +73,33 @@ void edu_works(const struct edu *edu, int err, const char *call, const char *fil
 	}
 }
 
+enum vdma_backend backend(void)
+{
+	const char *name = getenv("VDMA_TEST_BACKEND");
+
+	if (!name)
+		return VDMA_BACKEND_AUTO;
+	if (!strcmp(name, "type1"))
+		return VDMA_BACKEND_TYPE1;
+	assert_string_equal(name, "iommufd");
+	return VDMA_BACKEND_IOMMUFD;
+}
+
+struct vdma_ioas *ioas_of(struct vdma_arena *arena)
+{
+	struct vdma_ioas_opts opts = { .size = sizeof(opts), .backend = backend() };
+	struct vdma_ioas *ioas = NULL;
+
+	WORKS(vdma_ioas_create(arena, &opts, &ioas));
+	return ioas;
+}
+
 struct space space_create(void)
 {
 	struct space space;
 
 	WORKS(vdma_arena_create(NULL, &space.arena));
-	WORKS(vdma_ioas_create(space.arena, NULL, &space.ioas));
+	space.ioas = ioas_of(space.arena);
 	return space;
 }
 
@@ -165,11 +187,25 @@ uint32_t sysfs_config(const char *bdf, unsigned int offset, unsigned int width)
 	       (uint32_t)bytes[3] << 24;
 }
 
-const char *group_path(const char *bdf)
+const char *space_path(void)
+{
+	return backend() == VDMA_BACKEND_IOMMUFD ? "/dev/iommu" : "/dev/vfio/vfio";
+}
+
+const char *node_path(const char *bdf)
 {
 	struct vdma_pci_info pci = { .size = sizeof(pci) };
-	static char path[32];
+	static char path[64];
+	glob_t found;
 
+	if (backend() == VDMA_BACKEND_IOMMUFD) {
+		snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/vfio-dev/vfio*", bdf);
+		assert_int_equal(glob(path, 0, NULL, &found), 0);
+		snprintf(path, sizeof(path), "/dev/vfio/devices%s",
+			 strrchr(found.gl_pathv[0], '/'));
+		globfree(&found);
+		return path;
+	}
 	WORKS(vdma_pci_query(bdf, &pci));
 	assert_true(pci.group >= 0);
 	snprintf(path, sizeof(path), "/dev/vfio/%d", pci.group);

@@ -53,6 +53,10 @@ void works(int err, const char *call, const char *file, int line);
 #define EDU_WORKS(edu, call) edu_works((edu), (call), #call, __FILE__, __LINE__)
 void edu_works(const struct edu *edu, int err, const char *call, const char *file, int line);
 
+/* The backend that VDMA_TEST_BACKEND names, type1 or iommufd; without it, the library's choice. */
+enum vdma_backend backend(void);
+struct vdma_ioas *ioas_of(struct vdma_arena *arena);
+
 /* An arena with an address space. */
 struct space {
 	struct vdma_arena *arena;
@@ -77,8 +81,10 @@ bool file_has(const char *path, const char *word);
 /* Bytes of the config space as the kernel has it, not VFIO. */
 uint32_t sysfs_config(const char *bdf, unsigned int offset, unsigned int width);
 
-/* /dev/vfio/N of a device. */
-const char *group_path(const char *bdf);
+/* What the backend opens for a device: /dev/vfio/N, or /dev/vfio/devices/vfioN. */
+const char *node_path(const char *bdf);
+/* What it opens first: /dev/vfio/vfio or /dev/iommu. */
+const char *space_path(void);
 
 /*
  * Runs the commands that the last explanation gives, its lines that begin with

@@ -143,10 +143,12 @@ static void group_busy(void **state)
 	pid = fork();
 	assert_return_code(pid, errno);
 	if (!pid) {
+		struct vdma_ioas_opts opts = { .size = sizeof(opts), .backend = backend() };
 		struct space s;
 		struct vdma_device *dev;
 
-		if (vdma_arena_create(NULL, &s.arena) || vdma_ioas_create(s.arena, NULL, &s.ioas) ||
+		if (vdma_arena_create(NULL, &s.arena) ||
+		    vdma_ioas_create(s.arena, &opts, &s.ioas) ||
 		    vdma_device_open(s.ioas, bdf, NULL, &dev) || write(ready[1], "", 1) != 1)
 			_exit(1);
 		for (;;)
@@ -156,7 +158,7 @@ static void group_busy(void **state)
 	assert_int_equal(read(ready[0], &byte, 1), 1);
 	close(ready[0]);
 	snprintf(pid_text, sizeof(pid_text), "process %d ", pid);
-	assert_true(EXPLAINED(open_device(bdf), EBUSY, GROUP_BUSY, group_path(bdf), pid_text,
+	assert_true(EXPLAINED(open_device(bdf), EBUSY, GROUP_BUSY, node_path(bdf), pid_text,
 			      "(guest-tests)"));
 	assert_int_equal(vdma_last_failure()->pid, pid);
 	kill(pid, SIGKILL);
@@ -174,7 +176,7 @@ static void open_already(void **state)
 	WORKS(vdma_device_open(space.ioas, bdf, NULL, &dev));
 	assert_true(EXPLAINED(open_device(bdf), EBUSY, OPEN, bdf));
 	/* Through another address space: the kernel refuses, the holder is ourselves. */
-	WORKS(vdma_ioas_create(space.arena, NULL, &other));
+	other = ioas_of(space.arena);
 	assert_int_equal(vdma_device_open(other, bdf, NULL, &dev), -EBUSY);
 	WORKS(vdma_ioas_destroy(other));
 	assert_true(EXPLAINED(vdma_ioas_destroy(space.ioas), EBUSY, CHILDREN, "1"));
@@ -193,18 +195,19 @@ static int permission_child(void *unused)
 	become(NOBODY, 64 * MIB);
 	good = EXPLAINED(vdma_region_create(space.arena, PAGE, NULL, &region), EACCES, PERMISSION,
 			 "/dev/map_contig", "As root");
-	good &= EXPLAINED(open_device(bdf), EACCES, PERMISSION, group_path(bdf), "As root");
+	good &= EXPLAINED(open_device(bdf), EACCES, PERMISSION, node_path(bdf), "As root");
 	return good && !region ? 0 : 1;
 }
 
 static int container_child(void *unused)
 {
+	struct vdma_ioas_opts opts = { .size = sizeof(opts), .backend = backend() };
 	struct vdma_ioas *ioas = NULL;
 
 	(void)unused;
 	become(NOBODY, 64 * MIB);
-	return EXPLAINED(vdma_ioas_create(space.arena, NULL, &ioas), EACCES, PERMISSION,
-			 "/dev/vfio/vfio") &&
+	return EXPLAINED(vdma_ioas_create(space.arena, &opts, &ioas), EACCES, PERMISSION,
+			 space_path()) &&
 			       !ioas ?
 		       0 :
 		       1;
@@ -219,10 +222,10 @@ static void permission_denied(void **state)
 	assert_return_code(stat("/dev/map_contig", &st), errno);
 	assert_int_equal(st.st_mode & 07, 0);
 	assert_int_equal(in_child(permission_child, NULL), 0);
-	assert_return_code(stat("/dev/vfio/vfio", &st), errno);
-	assert_return_code(chmod("/dev/vfio/vfio", 0600), errno);
+	assert_return_code(stat(space_path(), &st), errno);
+	assert_return_code(chmod(space_path(), 0600), errno);
 	assert_int_equal(in_child(container_child, NULL), 0);
-	assert_return_code(chmod("/dev/vfio/vfio", st.st_mode & 07777), errno);
+	assert_return_code(chmod(space_path(), st.st_mode & 07777), errno);
 }
 
 int run_setup(void)

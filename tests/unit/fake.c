@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "fake.h"
+#include "fake_iommufd.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 #include <vdma/uapi/map_contig.h>
 
+#include "../../libvdma/iommufd_abi.h"
 #include "../../libvdma/sys.h"
 
 #define FIRST_FD 10000
@@ -40,6 +42,7 @@ struct device {
 	int eventfd[3][8];
 	bool masked;
 	unsigned int resets;
+	int iommufd; /* that its node is bound to; -1: none */
 };
 
 struct mapping {
@@ -63,7 +66,7 @@ struct group {
 	unsigned int devices;
 };
 
-enum kind { FREE, FILE_FD, CONTAINER, GROUP, DEVICE, CONTIG, REGION };
+enum kind { FREE, FILE_FD, CONTAINER, GROUP, DEVICE, CONTIG, REGION, IOMMUFD, NODE };
 
 static struct {
 	enum kind kind;
@@ -71,6 +74,7 @@ static struct {
 	bool kept;
 	uint64_t length;		    /* of a region */
 	struct map_contig_configure config; /* of an open node */
+	bool bound, attached;		    /* a device's node */
 } fds[MAX_FDS];
 static struct node nodes[MAX_NODES];
 static size_t nnodes;
@@ -156,6 +160,7 @@ void fake_reset(void)
 	memset(containers, 0, sizeof(containers));
 	memset(groups, 0, sizeof(groups));
 	nnodes = ndevices = ngroups = eventfds = 0;
+	fake_iommufd_reset();
 
 	fake.memlock_limit = UINT64_MAX;
 	fake.max_mmap = UINT64_MAX;
@@ -175,6 +180,7 @@ void fake_reset(void)
 	fake.largest = UINT64_C(1) << 38;
 	fake.hugetlb_free = 4;
 	fake_file("/dev/vfio/vfio", "");
+	fake_file("/dev/iommu", "");
 	fake_file("/dev/map_contig", "");
 	fake_file("/proc/meminfo",
 		  "MemTotal: 2048000 kB\nMemFree: 1024000 kB\nMemAvailable: 1500000 kB\n");
@@ -212,6 +218,7 @@ void fake_device(const char *bdf, int group, const char *driver, const struct fa
 	memset(d->eventfd, 0xff, sizeof(d->eventfd));
 	memcpy(d->config, &pci->vendor, 2);
 	memcpy(d->config + 2, &pci->device, 2);
+	d->iommufd = -1;
 	d->config[4] = 4; /* bus mastering was left on */
 	find_group(group);
 
@@ -231,6 +238,11 @@ void fake_device(const char *bdf, int group, const char *driver, const struct fa
 	}
 	if (driver && strstr(driver, "vfio")) {
 		snprintf(path, sizeof(path), "/dev/vfio/%d", group);
+		fake_file(path, "");
+		snprintf(path, sizeof(path), "/dev/vfio/devices/vfio%zu", ndevices - 1);
+		fake_file(path, "");
+		snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/vfio-dev/vfio%zu", bdf,
+			 ndevices - 1);
 		fake_file(path, "");
 	}
 }
@@ -291,7 +303,7 @@ size_t fake_mappings(void)
 
 	for (i = 0; i < MAX_FDS; i++)
 		sum += containers[i].nmaps;
-	return sum;
+	return sum + fake_iommufd_mappings();
 }
 
 bool fake_is_mapped(unsigned int container, uint64_t iova, const void *va, uint64_t len)
@@ -359,6 +371,30 @@ static int open_group(int number)
 	return fd;
 }
 
+static int open_node(int number)
+{
+	char path[64], target[64];
+	int fd = new_fd(NODE, number);
+
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", FAKE_PID, fd);
+	snprintf(target, sizeof(target), "/dev/vfio/devices/vfio%d", number);
+	fake_link(path, target);
+	return fd;
+}
+
+static void close_node(int i)
+{
+	struct device *d = &devices[fds[i].index];
+	char path[64];
+
+	if (fds[i].attached)
+		fake_iommufd_detach(d->iommufd);
+	if (fds[i].bound)
+		d->iommufd = -1;
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", FAKE_PID, i + FIRST_FD);
+	fake_remove(path);
+}
+
 const char *vdma_sys_pci_path(void)
 {
 	const char *path = getenv("FAKE_PCI_PATH");
@@ -390,6 +426,10 @@ int vdma_sys_open(const char *path, int flags)
 	}
 	if (sscanf(path, "/dev/vfio/%d", &number) == 1)
 		return open_group(number);
+	if (!strcmp(path, "/dev/iommu"))
+		return new_fd(IOMMUFD, fake_iommufd_open());
+	if (sscanf(path, "/dev/vfio/devices/vfio%d", &number) == 1)
+		return open_node(number);
 	if (!strcmp(path, MAP_CONTIG_DEVICE))
 		return new_fd(CONTIG, 0);
 	return new_fd(FILE_FD, (int)(n - nodes));
@@ -439,6 +479,8 @@ void vdma_sys_close(int fd)
 		g->devices--;
 		leave_container(g);
 		break;
+	case IOMMUFD: fake_iommufd_close(fds[i].index); break;
+	case NODE: close_node(i); break;
 	default: break;
 	}
 	fds[i].kind = FREE;
@@ -754,6 +796,38 @@ static int contig_ioctl(int i, unsigned long request, void *arg)
 	return -ENOTTY;
 }
 
+static int node_ioctl(int i, unsigned long request, void *arg)
+{
+	struct device *d = &devices[fds[i].index];
+	struct group *g = find_group(d->group);
+	const struct iommufd_abi_bind *bind = arg;
+	const struct iommufd_abi_attach *attach = arg;
+	int to;
+
+	switch (request) {
+	case IOMMUFD_ABI_DEVICE_BIND:
+		to = bind->iommufd - FIRST_FD;
+		if (g->open || g->holder)
+			return -EBUSY;
+		if (g->not_viable || fake.set_iommu_err)
+			return g->not_viable ? -EPERM : -fake.set_iommu_err;
+		if (d->iommufd >= 0 || to < 0 || fds[to].kind != IOMMUFD)
+			return -EINVAL;
+		d->iommufd = fds[to].index;
+		fds[i].bound = true;
+		return 0;
+	case IOMMUFD_ABI_DEVICE_ATTACH:
+		if (!fds[i].bound || fds[i].attached || attach->pt_id != 77)
+			return -EINVAL;
+		if (fake.second_group_err)
+			return -fake.second_group_err;
+		fake_iommufd_attach(d->iommufd);
+		fds[i].attached = true;
+		return 0;
+	}
+	return fds[i].bound ? device_ioctl(d, request, arg) : -EINVAL;
+}
+
 int vdma_sys_ioctl(int fd, unsigned long request, void *arg)
 {
 	int i = fd - FIRST_FD, err = injected();
@@ -772,8 +846,15 @@ int vdma_sys_ioctl(int fd, unsigned long request, void *arg)
 	case GROUP: return group_ioctl(&groups[fds[i].index], request, arg);
 	case DEVICE: return device_ioctl(&devices[fds[i].index], request, arg);
 	case CONTIG: return contig_ioctl(i, request, arg);
+	case IOMMUFD: return fake_iommufd_ioctl(fds[i].index, request, arg);
+	case NODE: return node_ioctl(i, request, arg);
 	default: return -ENOTTY;
 	}
+}
+
+static bool is_device(int i)
+{
+	return fds[i].kind == DEVICE || (fds[i].kind == NODE && fds[i].bound);
 }
 
 /* May this part of a device not be mapped? */
@@ -813,7 +894,7 @@ int vdma_sys_mmap(void *addr, size_t len, int prot, int flags, int fd, uint64_t 
 			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 		return -err;
 	}
-	if (i >= 0 && fds[i].kind == DEVICE && outside_bar(&devices[fds[i].index], len, offset))
+	if (i >= 0 && is_device(i) && outside_bar(&devices[fds[i].index], len, offset))
 		return -EINVAL;
 	if (flags & MAP_HUGETLB) {
 		if (len >> 21 > fake.hugetlb_free)
@@ -881,7 +962,7 @@ static uint8_t *config_at(int fd, size_t len, uint64_t offset)
 	int i = fd - FIRST_FD;
 	uint64_t at = offset - ((uint64_t)VFIO_PCI_CONFIG_REGION_INDEX << 40);
 
-	if (fds[i].kind != DEVICE || at + len > 256)
+	if (!is_device(i) || at + len > 256)
 		return NULL;
 	return devices[fds[i].index].config + at;
 }

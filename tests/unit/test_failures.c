@@ -54,8 +54,9 @@ static void use_region(struct vdma_arena *arena, enum vdma_provider provider, si
 		assert_int_equal(vdma_region_destroy(region), 0);
 }
 
-static void life(void)
+static void life(enum vdma_backend backend)
 {
+	struct vdma_ioas_opts opts = { .size = sizeof(opts), .backend = backend };
 	struct vdma_ioas *ioas = NULL, *second = NULL;
 	struct vdma_device *edu = NULL, *nic = NULL;
 	struct vdma_region *region = NULL;
@@ -65,12 +66,12 @@ static void life(void)
 	if (!ok(vdma_arena_create(NULL, &arena)))
 		return;
 	ok(vdma_region_create(arena, 3 << 20, NULL, &region));
-	if (ok(vdma_ioas_create(arena, NULL, &ioas))) {
+	if (ok(vdma_ioas_create(arena, &opts, &ioas))) {
 		if (ok(vdma_device_open(ioas, EDU, NULL, &edu)))
 			use_device(edu);
 		ok(vdma_ioas_query(ioas, &info));
 	}
-	if (ok(vdma_ioas_create(arena, NULL, &second)))
+	if (ok(vdma_ioas_create(arena, &opts, &second)))
 		ok(vdma_device_open(second, NIC, NULL, &nic));
 	use_region(arena, VDMA_PROVIDER_CONTIG, 4096);
 	use_region(arena, VDMA_PROVIDER_HUGETLB, 2 << 20);
@@ -89,7 +90,7 @@ static void life(void)
 	assert_int_equal(vdma_arena_destroy(arena), 0);
 }
 
-static void one_life(unsigned long fail_at, int err)
+static void one_life(enum vdma_backend backend, unsigned long fail_at, int err)
 {
 	fake_reset();
 	add_edu(EDU, 5);
@@ -97,27 +98,26 @@ static void one_life(unsigned long fail_at, int err)
 	failed = false;
 	fake.fail_at = fail_at;
 	fake.fail_err = err;
-	life();
+	life(backend);
 	if (fake_open_files() || fake_mappings() || fake.locked)
 		fail_msg("call %lu failed with %d: %zu files, %zu mappings, %llu bytes locked are left",
 			 fail_at, err, fake_open_files(), fake_mappings(),
 			 (unsigned long long)fake.locked);
 }
 
-static void test_each_call(void **state)
+static void each_call(enum vdma_backend backend)
 {
 	static const int errs[] = { ENOMEM, EIO, EMFILE, EINTR };
 	unsigned long calls, n, noticed = 0;
 	size_t e;
 
-	(void)state;
-	one_life(0, 0);
+	one_life(backend, 0, 0);
 	assert_false(failed);
 	calls = fake.calls;
 	assert_true(calls > 100);
 	for (e = 0; e < sizeof(errs) / sizeof(errs[0]); e++)
 		for (n = 1; n <= calls; n++) {
-			one_life(n, errs[e]);
+			one_life(backend, n, errs[e]);
 			noticed += failed;
 		}
 	print_message("%lu calls, %lu of %zu failures noticed\n", calls, noticed,
@@ -126,10 +126,23 @@ static void test_each_call(void **state)
 	assert_true(noticed > calls * 3);
 }
 
+static void test_type1(void **state)
+{
+	(void)state;
+	each_call(VDMA_BACKEND_AUTO);
+}
+
+static void test_iommufd(void **state)
+{
+	(void)state;
+	each_call(VDMA_BACKEND_IOMMUFD);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_each_call),
+		cmocka_unit_test(test_type1),
+		cmocka_unit_test(test_iommufd),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

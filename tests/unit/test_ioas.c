@@ -380,6 +380,7 @@ static void test_no_vfio(void **state)
 	struct vdma_ioas *ioas = (void *)1;
 
 	(void)state;
+	fake_remove("/dev/iommu");
 	ASSERT_FAILS(vdma_ioas_create(arena, &opts, &ioas), EINVAL, VDMA_CAUSE_ARGUMENT,
 		     "backend 9");
 	fake.type1v2 = 0;

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * iommufd and the devices' own nodes, for the machine in fake.c. A descriptor
+ * of /dev/iommu has one IOAS at most, which is all that the library makes.
+ */
+#ifndef VDMA_TEST_FAKE_IOMMUFD_H
+#define VDMA_TEST_FAKE_IOMMUFD_H
+
+#include <stddef.h>
+
+#define FAKE_IOMMUFDS 16
+
+void fake_iommufd_reset(void);
+int fake_iommufd_open(void); /* which one */
+void fake_iommufd_close(int which);
+int fake_iommufd_ioctl(int which, unsigned long request, void *arg);
+
+/* A device was bound to @which through its node, and attached; or is closed. */
+void fake_iommufd_attach(int which);
+void fake_iommufd_detach(int which);
+
+size_t fake_iommufd_mappings(void);
+
+#endif

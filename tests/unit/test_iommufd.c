@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * iommufd: the same regions at the same addresses as over VFIO's containers,
+ * what it does otherwise, and its refusals in words.
+ */
+#include "unit.h"
+
+#include "../../libvdma/iommufd_abi.h"
+
+static struct vdma_arena *arena;
+
+static int with_arena(void **state)
+{
+	reset(state);
+	add_edu(EDU, 5);
+	add_edu(NIC, 6);
+	return vdma_arena_create(NULL, &arena);
+}
+
+static int without_arena(void **state)
+{
+	return vdma_arena_destroy(arena) ? -1 : check_clean(state);
+}
+
+static struct vdma_ioas *new_ioas(enum vdma_backend backend)
+{
+	struct vdma_ioas_opts opts = { .size = sizeof(opts), .backend = backend };
+	struct vdma_ioas *ioas = NULL;
+
+	ASSERT_OK(vdma_ioas_create(arena, &opts, &ioas));
+	return ioas;
+}
+
+static struct vdma_device *open_device(struct vdma_ioas *ioas, const char *bdf)
+{
+	struct vdma_device *dev = NULL;
+
+	ASSERT_OK(vdma_device_open(ioas, bdf, NULL, &dev));
+	return dev;
+}
+
+static struct vdma_region *new_region(size_t len)
+{
+	struct vdma_region_opts opts = { .size = sizeof(opts), .provider = VDMA_PROVIDER_ANON };
+	struct vdma_region *region = NULL;
+
+	ASSERT_OK(vdma_region_create(arena, len, &opts, &region));
+	return region;
+}
+
+static struct vdma_ioas_info query(struct vdma_ioas *ioas)
+{
+	struct vdma_ioas_info info = { .size = sizeof(info) };
+
+	ASSERT_OK(vdma_ioas_query(ioas, &info));
+	return info;
+}
+
+static void test_choice(void **state)
+{
+	struct vdma_ioas *ioas = new_ioas(VDMA_BACKEND_AUTO), *named;
+
+	(void)state;
+	assert_int_equal(query(ioas).backend, VDMA_BACKEND_TYPE1);
+	assert_non_null(strstr(query(ioas).reason, "containers of type1 v2"));
+	named = new_ioas(VDMA_BACKEND_IOMMUFD);
+	assert_int_equal(query(named).backend, VDMA_BACKEND_IOMMUFD);
+	assert_non_null(strstr(query(named).reason, "named"));
+	ASSERT_OK(vdma_ioas_destroy(named));
+	ASSERT_OK(vdma_ioas_destroy(ioas));
+
+	/* A kernel without containers. */
+	fake_remove("/dev/vfio/vfio");
+	ioas = new_ioas(VDMA_BACKEND_AUTO);
+	assert_int_equal(query(ioas).backend, VDMA_BACKEND_IOMMUFD);
+	assert_non_null(strstr(query(ioas).reason, "no containers"));
+	ASSERT_OK(vdma_ioas_destroy(ioas));
+
+	/* One that has neither: the remedy is VFIO's. */
+	fake_remove("/dev/iommu");
+	ASSERT_FAILS(vdma_ioas_create(arena, NULL, &ioas), ENOENT, VDMA_CAUSE_NO_VFIO,
+		     "/dev/vfio/vfio", "modprobe vfio-pci");
+	ASSERT_FAILS(vdma_ioas_create(arena,
+				      &(struct vdma_ioas_opts){
+					      .size = sizeof(struct vdma_ioas_opts),
+					      .backend = VDMA_BACKEND_IOMMUFD },
+				      &ioas),
+		     ENOENT, VDMA_CAUSE_NO_VFIO, "/dev/iommu", "modprobe iommufd");
+	/* What may not be opened is not gone round. */
+	fake_file("/dev/iommu", "");
+	fake_deny("/dev/vfio/vfio", EACCES);
+	ASSERT_FAILS(vdma_ioas_create(arena, NULL, &ioas), EACCES, VDMA_CAUSE_PERMISSION,
+		     "/dev/vfio/vfio");
+}
+
+static void test_replay(void **state)
+{
+	struct vdma_ioas *ioas = new_ioas(VDMA_BACKEND_IOMMUFD);
+	struct vdma_region *before = new_region(MIB), *after;
+	struct vdma_device *dev, *nic;
+	struct vdma_range ranges[4];
+	size_t n = 4;
+
+	(void)state;
+	dev = open_device(ioas, EDU);
+	assert_int_equal(fake_mappings(), 1);
+	assert_int_equal(fake.locked, MIB);
+	after = new_region(4096);
+	assert_int_equal(query(ioas).entries_used, 2);
+	assert_int_equal(query(ioas).entries_left, UINT64_MAX);
+	assert_int_equal(query(ioas).page_sizes, 4096);
+	ASSERT_OK(vdma_ioas_ranges(ioas, ranges, &n));
+	assert_int_equal(n, 2);
+	assert_int_equal(ranges[1].first, 0xfef00000);
+	nic = open_device(ioas, NIC);
+	assert_int_equal(fake_mappings(), 2);
+	ASSERT_OK(vdma_device_close(dev));
+	assert_int_equal(fake_mappings(), 2);
+
+	/* iommufd would keep the mappings. */
+	ASSERT_OK(vdma_device_close(nic));
+	assert_int_equal(fake_mappings(), 0);
+	assert_int_equal(fake.locked, 0);
+	ASSERT_OK(vdma_region_destroy(after));
+	dev = open_device(ioas, EDU);
+	assert_int_equal(fake_mappings(), 1);
+	ASSERT_OK(vdma_device_close(dev));
+	ASSERT_OK(vdma_region_destroy(before));
+	ASSERT_OK(vdma_ioas_destroy(ioas));
+}
+
+/* It could not be cleared when its last device went: it is before the next one comes. */
+static void test_stale(void **state)
+{
+	struct vdma_ioas *ioas = new_ioas(VDMA_BACKEND_IOMMUFD);
+	struct vdma_region *region = new_region(MIB);
+	struct vdma_device *dev = open_device(ioas, EDU);
+
+	(void)state;
+	fake.fail_request = IOMMUFD_ABI_IOAS_UNMAP;
+	fake.fail_request_err = EIO;
+	ASSERT_OK(vdma_device_close(dev));
+	assert_int_equal(fake_mappings(), 1);
+	fake.fail_request_skip = 0;
+	fake.fail_request_err = EIO;
+	ASSERT_FAILS(vdma_device_open(ioas, EDU, NULL, &dev), EIO, VDMA_CAUSE_SYSTEM,
+		     "IOMMU_IOAS_UNMAP");
+	dev = open_device(ioas, EDU);
+	assert_int_equal(fake_mappings(), 1);
+	ASSERT_OK(vdma_region_destroy(region));
+	assert_int_equal(fake_mappings(), 0);
+	ASSERT_OK(vdma_device_close(dev));
+	ASSERT_OK(vdma_ioas_destroy(ioas));
+}
+
+static void test_refusals(void **state)
+{
+	struct vdma_ioas *ioas = new_ioas(VDMA_BACKEND_IOMMUFD), *other;
+	struct vdma_device *dev = NULL, *second = NULL;
+	struct vdma_region *region;
+
+	(void)state;
+	/* Older than 6.6. */
+	fake_remove("/sys/bus/pci/devices/" EDU "/vfio-dev/vfio0");
+	ASSERT_FAILS(vdma_device_open(ioas, EDU, NULL, &dev), ENOENT, VDMA_CAUSE_NO_VFIO, EDU,
+		     "6.6", "TYPE1");
+	fake_file("/sys/bus/pci/devices/" EDU "/vfio-dev/vfio0", "");
+
+	fake_deny("/dev/vfio/devices/vfio0", EACCES);
+	ASSERT_FAILS(vdma_device_open(ioas, EDU, NULL, &dev), EACCES, VDMA_CAUSE_PERMISSION,
+		     "/dev/vfio/devices/vfio0");
+	fake_file("/dev/vfio/devices/vfio0", "");
+
+	fake.set_iommu_err = EPERM;
+	ASSERT_FAILS(vdma_device_open(ioas, EDU, NULL, &dev), EPERM, VDMA_CAUSE_UNSAFE_IRQ,
+		     "/sys/module/iommufd/parameters/allow_unsafe_interrupts");
+	fake.set_iommu_err = 0;
+
+	fake.second_group_err = EADDRINUSE;
+	ASSERT_FAILS(vdma_device_open(ioas, EDU, NULL, &dev), ERANGE, VDMA_CAUSE_UNREACHABLE, EDU,
+		     "msi");
+	fake.second_group_err = 0;
+
+	/* Held by another process through the group; by ourselves through the node. */
+	fake_group_held(6, 31, "qemu");
+	ASSERT_FAILS(vdma_device_open(ioas, NIC, NULL, &dev), EBUSY, VDMA_CAUSE_GROUP_BUSY,
+		     "/dev/vfio/6", "process 31 (qemu)");
+	other = new_ioas(VDMA_BACKEND_IOMMUFD);
+	dev = open_device(ioas, EDU);
+	ASSERT_FAILS(vdma_device_open(other, EDU, NULL, &second), EBUSY, VDMA_CAUSE_GROUP_BUSY,
+		     "This process", "/dev/vfio/devices/vfio0");
+	ASSERT_OK(vdma_ioas_destroy(other));
+
+	fake.memlock_limit = 64 << 10;
+	ASSERT_FAILS(vdma_region_create(arena, MIB,
+					&(struct vdma_region_opts){
+						.size = sizeof(struct vdma_region_opts),
+						.provider = VDMA_PROVIDER_ANON },
+					&region),
+		     EAGAIN, VDMA_CAUSE_MEMLOCK, "1 MiB", "64 KiB", "ulimit -l");
+	/* One that the user has no room for, though the process would. */
+	region = new_region(64 << 10);
+	ASSERT_FAILS(vdma_region_create(arena, 4096,
+					&(struct vdma_region_opts){
+						.size = sizeof(struct vdma_region_opts),
+						.provider = VDMA_PROVIDER_ANON },
+					&region),
+		     EAGAIN, VDMA_CAUSE_MEMLOCK, "4 KiB", "64 KiB", "iommufd");
+	ASSERT_OK(vdma_region_destroy(region));
+	fake.memlock_limit = UINT64_MAX;
+	assert_int_equal(fake_mappings(), 0);
+
+	region = new_region(4096);
+	fake.short_unmap = true;
+	ASSERT_FAILS(vdma_region_destroy(region), EIO, VDMA_CAUSE_SYSTEM, "0x0 bytes", "0x1000");
+	fake.short_unmap = false;
+	ASSERT_OK(vdma_region_destroy(region));
+	ASSERT_OK(vdma_device_close(dev));
+	ASSERT_OK(vdma_ioas_destroy(ioas));
+}
+
+/* One arena, an address space of each kind. */
+static void test_both(void **state)
+{
+	struct vdma_ioas *old = new_ioas(VDMA_BACKEND_TYPE1), *new = new_ioas(VDMA_BACKEND_IOMMUFD);
+	struct vdma_device *edu = open_device(old, EDU), *nic = open_device(new, NIC), *dev;
+	struct vdma_region *region = new_region(MIB);
+	struct vdma_region_info info = { .size = sizeof(info) };
+
+	(void)state;
+	ASSERT_OK(vdma_region_query(region, &info));
+	assert_int_equal(info.mapped, 2);
+	assert_int_equal(fake_mappings(), 2);
+	/* iommufd refuses: it must not stay with the other. */
+	fake.fail_request = IOMMUFD_ABI_IOAS_MAP;
+	fake.fail_request_err = EEXIST;
+	ASSERT_FAILS(vdma_region_create(arena, MIB, NULL, &region), EIO, VDMA_CAUSE_SYSTEM,
+		     "IOMMU_IOAS_MAP");
+	assert_int_equal(fake_mappings(), 2);
+	ASSERT_FAILS(vdma_device_open(new, EDU, NULL, &dev), EBUSY, VDMA_CAUSE_GROUP_BUSY,
+		     "This process", "/dev/vfio/5");
+	ASSERT_OK(vdma_region_destroy(region));
+	ASSERT_OK(vdma_device_close(edu));
+	ASSERT_OK(vdma_device_close(nic));
+	ASSERT_OK(vdma_ioas_destroy(old));
+	ASSERT_OK(vdma_ioas_destroy(new));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_choice, with_arena, without_arena),
+		cmocka_unit_test_setup_teardown(test_replay, with_arena, without_arena),
+		cmocka_unit_test_setup_teardown(test_stale, with_arena, without_arena),
+		cmocka_unit_test_setup_teardown(test_refusals, with_arena, without_arena),
+		cmocka_unit_test_setup_teardown(test_both, with_arena, without_arena),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
