@@ -8,6 +8,7 @@
 #define VDMA_INTERNAL_BACKEND_H
 
 #include <vdma/ioas.h>
+#include <vdma/region.h>
 #include <vdma/types.h>
 
 /* A backend's own; it begins as the backend says. */
@@ -44,7 +45,9 @@ struct vdma_backend_ops {
 	 */
 	int (*room)(struct vdma_space *space, uint64_t bytes, uint64_t entries, uint64_t charged);
 
-	int (*map)(struct vdma_space *space, const void *va, uint64_t iova, uint64_t len);
+	/* @access: what the device may do: VDMA_ACCESS_READ, _WRITE or _BOTH. */
+	int (*map)(struct vdma_space *space, const void *va, uint64_t iova, uint64_t len,
+		   enum vdma_access access);
 	int (*unmap)(struct vdma_space *space, uint64_t iova, uint64_t len);
 };
 

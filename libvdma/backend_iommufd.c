@@ -212,12 +212,14 @@ static int iommufd_room(struct vdma_space *space, uint64_t bytes, uint64_t entri
 	return 0;
 }
 
-static int iommufd_map(struct vdma_space *space, const void *va, uint64_t iova, uint64_t len)
+static int iommufd_map(struct vdma_space *space, const void *va, uint64_t iova, uint64_t len,
+		       enum vdma_access access)
 {
 	struct iommufd_abi_ioas_map map = {
 		.size = sizeof(map),
-		.flags = IOMMUFD_ABI_MAP_FIXED_IOVA | IOMMUFD_ABI_MAP_READABLE |
-			 IOMMUFD_ABI_MAP_WRITEABLE,
+		.flags = IOMMUFD_ABI_MAP_FIXED_IOVA |
+			 (access != VDMA_ACCESS_WRITE ? IOMMUFD_ABI_MAP_READABLE : 0) |
+			 (access != VDMA_ACCESS_READ ? IOMMUFD_ABI_MAP_WRITEABLE : 0),
 		.ioas_id = space->ioas,
 		.user_va = (uintptr_t)va,
 		.length = len,

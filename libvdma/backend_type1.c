@@ -354,11 +354,13 @@ static int type1_room(struct vdma_space *space, uint64_t bytes, uint64_t entries
 	return 0;
 }
 
-static int type1_map(struct vdma_space *space, const void *va, uint64_t iova, uint64_t len)
+static int type1_map(struct vdma_space *space, const void *va, uint64_t iova, uint64_t len,
+		     enum vdma_access access)
 {
 	struct vfio_iommu_type1_dma_map map = {
 		.argsz = sizeof(map),
-		.flags = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE,
+		.flags = (access != VDMA_ACCESS_WRITE ? VFIO_DMA_MAP_FLAG_READ : 0) |
+			 (access != VDMA_ACCESS_READ ? VFIO_DMA_MAP_FLAG_WRITE : 0),
 		.vaddr = (uintptr_t)va,
 		.iova = iova,
 		.size = len,

@@ -154,7 +154,8 @@ int vdma_ioas_ranges(struct vdma_ioas *ioas, struct vdma_range *ranges, size_t *
 
 static int map(struct vdma_ioas *ioas, struct vdma_region *region)
 {
-	int err = ioas->ops->map(ioas->space, region->buf.va, region->buf.iova, region->buf.len);
+	int err = ioas->ops->map(ioas->space, region->buf.va, region->buf.iova, region->buf.len,
+				 region->access);
 
 	if (!err) {
 		region->mapped |= UINT64_C(1) << ioas->slot;

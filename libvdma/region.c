@@ -25,6 +25,9 @@ static int check_opts(const struct vdma_region_opts *o)
 	if ((size_t)o->provider >= sizeof(providers) / sizeof(providers[0]))
 		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "There is no provider %d.",
 				 (int)o->provider);
+	if (o->access > VDMA_ACCESS_WRITE)
+		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "There is no access %d.",
+				 (int)o->access);
 	if (o->address_bits > 64)
 		return vdma_fail(VDMA_CAUSE_ARGUMENT,
 				 &(struct vdma_facts){ .need = o->address_bits, .limit = 64 },
@@ -170,6 +173,7 @@ int vdma_region_create(struct vdma_arena *arena, size_t len, const struct vdma_r
 		return vdma_fail_malloc(sizeof(*region));
 	region->arena = arena;
 	region->provider = o.provider;
+	region->access = o.access;
 	region->buf.len = (len + unit - 1) & ~(unit - 1);
 	pthread_mutex_lock(&arena->lock);
 	err = build(region, unit, &o);
@@ -250,6 +254,7 @@ int vdma_region_query(struct vdma_region *region, struct vdma_region_info *info)
 	now.granule = region->memory.granule;
 	now.populate_ns = region->populate_ns;
 	now.node = region->memory.node;
+	now.access = region->access;
 	pthread_mutex_lock(&region->arena->lock);
 	now.mapped = (uint32_t)__builtin_popcountll(region->mapped);
 	now.map_ns = region->map_ns;

@@ -15,6 +15,7 @@ struct vdma_region {
 	struct vdma_arena *arena;
 	struct vdma_buf buf;
 	enum vdma_provider provider;
+	enum vdma_access access;
 	struct vdma_memory memory;
 	uint64_t populate_ns;
 

@@ -42,6 +42,21 @@ enum vdma_provider {
 };
 
 /**
+ * enum vdma_access - what devices may do with a region
+ * @VDMA_ACCESS_BOTH: read and write it
+ * @VDMA_ACCESS_READ: read it: what is sent, commands. A device that writes
+ *                    there is stopped by the IOMMU.
+ * @VDMA_ACCESS_WRITE: write it: what is received, completions. Whether the
+ *                     IOMMU can keep a device from reading it is the
+ *                     hardware's business; Intel's and AMD's can.
+ */
+enum vdma_access {
+	VDMA_ACCESS_BOTH,
+	VDMA_ACCESS_READ,
+	VDMA_ACCESS_WRITE,
+};
+
+/**
  * struct vdma_region_opts - how a region is made
  * @size: sizeof(struct vdma_region_opts)
  * @provider: where the memory comes from
@@ -52,12 +67,14 @@ enum vdma_provider {
  *             HUGETLB: 2 MiB (the default) or 1 GiB.
  *             ANON: 4096 (never huge pages), 2 MiB (transparent huge pages
  *             where the kernel has some), 0 (as the system is set up).
+ * @access: what devices may do with it; the program may read and write it
  */
 struct vdma_region_opts {
 	size_t size;
 	enum vdma_provider provider;
 	uint32_t address_bits;
 	size_t page_size;
+	enum vdma_access access;
 };
 
 /**
@@ -75,6 +92,7 @@ struct vdma_region_opts {
  * @map_ns: time that the map call(s) into all those address spaces took when
  *          it was last mapped, nanoseconds; 0 if it never was
  * @node: NUMA node of the memory; -1 if not known
+ * @access: what devices may do with it
  */
 struct vdma_region_info {
 	size_t size;
@@ -87,6 +105,7 @@ struct vdma_region_info {
 	uint64_t populate_ns;
 	uint64_t map_ns;
 	int32_t node;
+	enum vdma_access access;
 };
 
 /**

@@ -186,6 +186,54 @@ static void replay(void **state)
 	space_destroy(&s);
 }
 
+/* The IOMMU holds devices to what a region is for; the program may do both. */
+static void access_of_devices(void **state)
+{
+	struct vdma_region_opts opts = { .size = sizeof(opts), .address_bits = EDU_ADDRESS_BITS };
+	struct space s = space_create();
+	const unsigned int len = 64;
+	struct vdma_region *out, *in;
+	uint8_t *sent, *got;
+	struct vdma_buf o, i;
+	struct edu edu;
+
+	(void)state;
+	open_edu(&edu, s.ioas, "VDMA_BDF_EDU", EDU_ADDRESS_BITS);
+	opts.access = VDMA_ACCESS_READ;
+	WORKS(vdma_region_create(s.arena, PAGE, &opts, &out));
+	opts.access = VDMA_ACCESS_WRITE;
+	WORKS(vdma_region_create(s.arena, PAGE, &opts, &in));
+	o = vdma_region_buf(out);
+	i = vdma_region_buf(in);
+	sent = o.va;
+	got = i.va;
+	memset(sent, 0x5a, len);
+	memset(got, 0xa5, 2 * len);
+
+	/* As it should be: read there, written here. */
+	EDU_WORKS(&edu, edu_dma_write(&edu, 0, o.iova, len));
+	EDU_WORKS(&edu, edu_dma_read(&edu, i.iova, 0, len));
+	assert_memory_equal(sent, got, len);
+	assert_int_equal(got[len], 0xa5);
+
+	/* Written where it may read only: nothing has changed. */
+	memset(sent, 0x11, len);
+	EDU_WORKS(&edu, edu_dma_read(&edu, o.iova, 0, len));
+	for (unsigned int at = 0; at < len; at++)
+		assert_int_equal(sent[at], 0x11);
+	/* Read where it may write only: it gets none of it. */
+	memset(got, 0x77, len);
+	EDU_WORKS(&edu, edu_dma_write(&edu, 0, i.iova, len));
+	EDU_WORKS(&edu, edu_dma_read(&edu, i.iova + len, 0, len));
+	for (unsigned int at = 0; at < len; at++)
+		assert_int_not_equal(got[len + at], 0x77);
+
+	edu_close(&edu);
+	WORKS(vdma_region_destroy(in));
+	WORKS(vdma_region_destroy(out));
+	space_destroy(&s);
+}
+
 /* Two devices in one address space, a third in another of the same arena. */
 static void several(void **state)
 {
@@ -464,10 +512,11 @@ static void killed(void **state)
 int run_memory(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(contiguous),  cmocka_unit_test(reach),
-		cmocka_unit_test(replay),      cmocka_unit_test(several),
-		cmocka_unit_test(hugetlb_dma), cmocka_unit_test(cycles),
-		cmocka_unit_test(all_or_none), cmocka_unit_test(killed),
+		cmocka_unit_test(contiguous), cmocka_unit_test(reach),
+		cmocka_unit_test(replay),     cmocka_unit_test(access_of_devices),
+		cmocka_unit_test(several),    cmocka_unit_test(hugetlb_dma),
+		cmocka_unit_test(cycles),     cmocka_unit_test(all_or_none),
+		cmocka_unit_test(killed),
 	};
 
 	return cmocka_run_group_tests_name("memory", tests, NULL, NULL);

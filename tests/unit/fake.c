@@ -490,8 +490,8 @@ static int map_dma(struct container *c, const struct vfio_iommu_type1_dma_map *m
 {
 	size_t i;
 
-	if (!c->iommu || !m->size || (m->size | m->iova | m->vaddr) & 4095 ||
-	    m->flags != (VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE))
+	if (!c->iommu || !m->size || (m->size | m->iova | m->vaddr) & 4095 || !m->flags ||
+	    m->flags & ~(VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE))
 		return -EINVAL;
 	for (i = 0; i < c->nmaps; i++)
 		if (m->iova < c->maps[i].iova + c->maps[i].len &&
@@ -507,6 +507,7 @@ static int map_dma(struct container *c, const struct vfio_iommu_type1_dma_map *m
 	if (!fake.cap_ipc_lock && fake.locked + m->size > fake.memlock_limit)
 		return -ENOMEM;
 	fake.locked += m->size;
+	fake.map_access = m->flags;
 	c->maps[c->nmaps++] = (struct mapping){ m->iova, m->size, m->vaddr };
 	return 0;
 }

@@ -33,7 +33,8 @@ struct fake {
 	bool no_ranges;
 	struct vdma_range ranges[8];
 	size_t nranges;
-	bool short_unmap; /* unmap says that it did nothing */
+	uint32_t map_access; /* VFIO_DMA_MAP_FLAG_* of the last mapping */
+	bool short_unmap;    /* unmap says that it did nothing */
 
 	/* map_contig and hugetlb */
 	int contig_err;	    /* errno of the allocation; 0: works */

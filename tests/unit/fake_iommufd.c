@@ -73,8 +73,7 @@ static int map(struct space *s, const struct iommufd_abi_ioas_map *m)
 {
 	size_t i;
 
-	if (m->flags != (IOMMUFD_ABI_MAP_FIXED_IOVA | IOMMUFD_ABI_MAP_READABLE |
-			 IOMMUFD_ABI_MAP_WRITEABLE) ||
+	if (!(m->flags & IOMMUFD_ABI_MAP_FIXED_IOVA) || m->flags > 7 || m->flags < 2 ||
 	    !m->length || (m->length | m->iova | m->user_va) & 4095 || m->reserved)
 		return -EINVAL;
 	for (i = 0; i < s->nmaps; i++)
@@ -93,6 +92,9 @@ static int map(struct space *s, const struct iommufd_abi_ioas_map *m)
 		abort();
 	s->maps[s->nmaps++] = (struct mapping){ m->iova, m->length };
 	charge(s, s->nmaps - 1, true);
+	/* In type1's bits. */
+	fake.map_access = (m->flags & IOMMUFD_ABI_MAP_READABLE ? 1 : 0) |
+			  (m->flags & IOMMUFD_ABI_MAP_WRITEABLE ? 2 : 0);
 	return 0;
 }
 

@@ -246,6 +246,45 @@ static void test_both(void **state)
 	ASSERT_OK(vdma_ioas_destroy(new));
 }
 
+static void test_access(void **state)
+{
+	static const enum vdma_backend backends[] = { VDMA_BACKEND_TYPE1, VDMA_BACKEND_IOMMUFD };
+	/* VFIO_DMA_MAP_FLAG_READ is what the device may do, and 1; _WRITE is 2. */
+	static const uint32_t want[] = { 3, 1, 2 };
+	struct vdma_region_opts bad = { .size = sizeof(bad) };
+	struct vdma_region *none;
+	size_t i, a;
+
+	(void)state;
+	for (i = 0; i < 2; i++) {
+		struct vdma_ioas *ioas = new_ioas(backends[i]);
+		struct vdma_device *dev = open_device(ioas, EDU);
+
+		for (a = 0; a < 3; a++) {
+			struct vdma_region_opts opts = { .size = sizeof(opts),
+							 .access = (enum vdma_access)a };
+			struct vdma_region_info info = { .size = sizeof(info) };
+			struct vdma_region *region;
+
+			ASSERT_OK(vdma_region_create(arena, 4096, &opts, &region));
+			assert_int_equal(fake.map_access, want[a]);
+			ASSERT_OK(vdma_region_query(region, &info));
+			assert_int_equal(info.access, a);
+			/* The same for a device that comes later. */
+			ASSERT_OK(vdma_device_close(dev));
+			fake.map_access = 0;
+			dev = open_device(ioas, EDU);
+			assert_int_equal(fake.map_access, want[a]);
+			ASSERT_OK(vdma_region_destroy(region));
+		}
+		ASSERT_OK(vdma_device_close(dev));
+		ASSERT_OK(vdma_ioas_destroy(ioas));
+	}
+	bad.access = (enum vdma_access)3;
+	ASSERT_FAILS(vdma_region_create(arena, 4096, &bad, &none), EINVAL, VDMA_CAUSE_ARGUMENT,
+		     "access 3");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -253,6 +292,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_replay, with_arena, without_arena),
 		cmocka_unit_test_setup_teardown(test_stale, with_arena, without_arena),
 		cmocka_unit_test_setup_teardown(test_refusals, with_arena, without_arena),
+		cmocka_unit_test_setup_teardown(test_access, with_arena, without_arena),
 		cmocka_unit_test_setup_teardown(test_both, with_arena, without_arena),
 	};
 
