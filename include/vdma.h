@@ -36,6 +36,7 @@
 #define VDMA_H
 
 #include <vdma/arena.h>
+#include <vdma/buf.h>
 #include <vdma/device.h>
 #include <vdma/explain.h>
 #include <vdma/ioas.h>

@@ -2,6 +2,7 @@
 #include "arena.h"
 
 #include <stdlib.h>
+#include <vdma/buf.h>
 
 #include "explain.h"
 #include "ioas.h"
@@ -146,10 +147,12 @@ int vdma_arena_create(const struct vdma_arena_opts *opts, struct vdma_arena **ou
 		goto unreserve;
 	}
 	LIST_INIT(&arena->regions);
+	LIST_INIT(&arena->chunks);
 	err = vdma_arena_set_usable(arena, NULL, NULL, 0);
 	if (err)
 		goto fini;
 	pthread_mutex_init(&arena->lock, NULL);
+	pthread_mutex_init(&arena->buf_lock, NULL);
 	*out = arena;
 	return 0;
 fini:
@@ -163,8 +166,17 @@ free_arena:
 
 int vdma_arena_destroy(struct vdma_arena *arena)
 {
+	int err;
+
 	if (!arena)
 		return 0;
+	if (arena->nbufs)
+		return vdma_fail(VDMA_CAUSE_CHILDREN, &(struct vdma_facts){ .used = arena->nbufs },
+				 "The arena still has %llu buffers. Give them back first.",
+				 (unsigned long long)arena->nbufs);
+	err = vdma_buf_trim(arena);
+	if (err)
+		return err;
 	if (arena->nregions || arena->nioas)
 		return vdma_fail(VDMA_CAUSE_CHILDREN,
 				 &(struct vdma_facts){ .used = arena->nregions + arena->nioas },
@@ -174,6 +186,7 @@ int vdma_arena_destroy(struct vdma_arena *arena)
 	vdma_reserve_destroy(arena->window.va, arena->window.len);
 	vdma_iova_fini(&arena->space);
 	pthread_mutex_destroy(&arena->lock);
+	pthread_mutex_destroy(&arena->buf_lock);
 	free(arena);
 	return 0;
 }
@@ -190,6 +203,10 @@ int vdma_arena_query(struct vdma_arena *arena, struct vdma_arena_info *info)
 		return err;
 	now.window = arena->window.len;
 	now.window_wanted = arena->wanted;
+	pthread_mutex_lock(&arena->buf_lock);
+	now.bufs = arena->nbufs;
+	now.chunks = arena->nchunks;
+	pthread_mutex_unlock(&arena->buf_lock);
 	pthread_mutex_lock(&arena->lock);
 	now.regions = arena->nregions;
 	now.bytes = arena->bytes;

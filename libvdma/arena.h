@@ -16,6 +16,7 @@
 
 struct vdma_region;
 struct vdma_ioas;
+struct vdma_chunk;
 
 struct vdma_arena {
 	struct vdma_window window; /* first: the public inline functions read it */
@@ -29,6 +30,11 @@ struct vdma_arena {
 	struct vdma_ioas *ioas[VDMA_ARENA_MAX_IOAS];
 	unsigned int nioas;
 	bool assumed;
+
+	pthread_mutex_t buf_lock; /* taken before lock; guards buf.c's own */
+	LIST_HEAD(, vdma_chunk) chunks;
+	uint64_t nbufs;
+	uint64_t nchunks;
 };
 
 /*

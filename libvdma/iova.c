@@ -562,6 +562,14 @@ static bool change(struct vdma_iova_space *space, uint64_t iova, uint64_t len, b
 	return true;
 }
 
+bool vdma_iova_is_free(const struct vdma_iova_space *space, uint64_t iova, uint64_t len)
+{
+	struct vdma_range r;
+
+	return exactly(space, iova, len, &r) &&
+	       seek(space, top(space), 0, r.first, r.last, false, true) == NONE;
+}
+
 int vdma_iova_take(struct vdma_iova_space *space, uint64_t iova, uint64_t len)
 {
 	if (!change(space, iova, len, true))

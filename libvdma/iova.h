@@ -66,6 +66,9 @@ int vdma_iova_take(struct vdma_iova_space *space, uint64_t iova, uint64_t len);
 /* -EINVAL, and nothing has changed, unless all of it is taken. */
 int vdma_iova_free(struct vdma_iova_space *space, uint64_t iova, uint64_t len);
 
+/* Is nothing of it taken? Whether it is usable does not matter. */
+bool vdma_iova_is_free(const struct vdma_iova_space *space, uint64_t iova, uint64_t len);
+
 uint64_t vdma_iova_usable(const struct vdma_iova_space *space);
 
 /* Longest free run whose last byte is not above @limit. */

@@ -76,6 +76,8 @@ struct vdma_arena_opts {
  * @ioas: live address spaces
  * @usable: bytes of the window that devices can address
  * @assumed: 1 while no device is attached: the usable ranges are an assumption
+ * @bufs: live buffers, of vdma_buf_alloc()
+ * @chunks: regions that they lie in, and those that wait for more
  */
 struct vdma_arena_info {
 	size_t size;
@@ -86,6 +88,8 @@ struct vdma_arena_info {
 	uint64_t ioas;
 	uint64_t usable;
 	uint32_t assumed;
+	uint64_t bufs;
+	uint64_t chunks;
 };
 
 /**
@@ -102,7 +106,7 @@ VDMA_API int vdma_arena_create(const struct vdma_arena_opts *opts, struct vdma_a
  * vdma_arena_destroy() - give the window back
  * @arena: NULL is allowed
  *
- * Return: 0; -EBUSY while a region or an address space lives. No other thread
+ * Return: 0; -EIO if a chunk of buffers could not be unmapped; -EBUSY while a region, a buffer or an address space lives. No other thread
  * may use the arena meanwhile.
  */
 VDMA_API int vdma_arena_destroy(struct vdma_arena *arena);

@@ -209,6 +209,68 @@ static void dma_entries(void **state)
 	space_destroy(&s);
 }
 
+/*
+ * 64 buffers where eight entries are allowed: in chunks, which the device reaches.
+ * The refusal at the end names the limit, and nothing is half-mapped.
+ */
+static void buffers(void **state)
+{
+	static const size_t sizes[] = { 64, PAGE, 100, 64 * KIB, MIB, 3 * MIB, 2048, 9000 };
+	struct vdma_arena_info info = { .size = sizeof(info) };
+	struct vdma_ioas_info entries = { .size = sizeof(entries) };
+	struct vdma_buf bufs[64], big[8];
+	int64_t mem = mem_free_settled();
+	unsigned int n = 0;
+	struct space s;
+	struct edu edu;
+	char normal[32];
+
+	(void)state;
+	if (backend() == VDMA_BACKEND_IOMMUFD)
+		skip();
+	file_read(ENTRY_LIMIT, normal, sizeof(normal));
+	file_write(ENTRY_LIMIT, "8");
+	s = space_create();
+	EDU_WORKS(&edu, edu_open(&edu, s.ioas, bdf_of("VDMA_BDF_EDU"), EDU_ADDRESS_BITS));
+	EDU_WORKS(&edu, edu_irq_use(&edu, VDMA_IRQ_MSI));
+	file_write(ENTRY_LIMIT, normal);
+	for (unsigned int i = 0; i < 64; i++) {
+		struct vdma_buf_opts opts = {
+			.size = sizeof(opts),
+			.align = i % 3 ? 0 : PAGE,
+			.address_bits = EDU_ADDRESS_BITS,
+			.contiguity = VDMA_CONTIG_REQUIRED,
+		};
+
+		WORKS(vdma_buf_alloc(s.arena, sizes[i % 8], &opts, &bufs[i]));
+		if (bufs[i].len >= 2000 && i < 16)
+			dma_verify(&edu, &bufs[i], i);
+	}
+	WORKS(vdma_arena_query(s.arena, &info));
+	assert_in_range(info.chunks, 1, 7);
+	assert_int_equal(ledger_lines(), info.chunks);
+	while (n < 8 &&
+	       !vdma_buf_alloc(s.arena, 60 * MIB,
+			       &(struct vdma_buf_opts){ .size = sizeof(struct vdma_buf_opts),
+							.contiguity = VDMA_CONTIG_INDIFFERENT },
+			       &big[n]))
+		n++;
+	assert_true(EXPLAINED(vdma_buf_alloc(s.arena, 60 * MIB, NULL, &big[7]), ENOSPC, DMA_ENTRIES,
+			      "8 of 8", "as root"));
+	WORKS(vdma_ioas_query(s.ioas, &entries));
+	assert_int_equal(entries.entries_used, 8);
+	assert_int_equal(entries.entries_left, 0);
+	while (n--)
+		WORKS(vdma_buf_free(s.arena, &big[n]));
+	for (unsigned int i = 0; i < 64; i++)
+		WORKS(vdma_buf_free(s.arena, &bufs[i]));
+	WORKS(vdma_buf_trim(s.arena));
+	edu_close(&edu);
+	space_destroy(&s);
+	assert_int_equal(ledger_wait(0), 0);
+	assert_true(mem_free_settled() > mem - SLACK);
+}
+
 static void no_contiguous_run(void **state)
 {
 	int64_t total = meminfo("MemTotal"), mem = mem_free_settled();
@@ -287,9 +349,10 @@ static void window(void **state)
 int run_limits(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(memlock),	     cmocka_unit_test(dma_entries),
-		cmocka_unit_test(no_contiguous_run), cmocka_unit_test(no_hugetlb_pages),
-		cmocka_unit_test(address_bits),	     cmocka_unit_test(window),
+		cmocka_unit_test(memlock),	    cmocka_unit_test(dma_entries),
+		cmocka_unit_test(buffers),	    cmocka_unit_test(no_contiguous_run),
+		cmocka_unit_test(no_hugetlb_pages), cmocka_unit_test(address_bits),
+		cmocka_unit_test(window),
 	};
 
 	return cmocka_run_group_tests_name("limits", tests, create, destroy);

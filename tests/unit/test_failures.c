@@ -62,6 +62,10 @@ static void life(enum vdma_backend backend)
 	struct vdma_region *region = NULL;
 	struct vdma_ioas_info info = { .size = sizeof(info) };
 	struct vdma_arena *arena;
+	/* Otherwise, or for less than a usual chunk, there is something to fall back on. */
+	struct vdma_buf_opts required = { .size = sizeof(required),
+					  .contiguity = VDMA_CONTIG_REQUIRED };
+	struct vdma_buf buf;
 
 	if (!ok(vdma_arena_create(NULL, &arena)))
 		return;
@@ -76,6 +80,10 @@ static void life(enum vdma_backend backend)
 	use_region(arena, VDMA_PROVIDER_CONTIG, 4096);
 	use_region(arena, VDMA_PROVIDER_HUGETLB, 2 << 20);
 	use_region(arena, VDMA_PROVIDER_ANON, 8192);
+	if (ok(vdma_buf_alloc(arena, 65 * MIB, &required, &buf)))
+		ok(vdma_buf_free(arena, &buf));
+	if (!ok(vdma_buf_trim(arena)))
+		assert_int_equal(vdma_buf_trim(arena), 0);
 	assert_int_equal(vdma_device_close(edu), 0);
 	if (region && !ok(vdma_region_destroy(region)))
 		assert_int_equal(vdma_region_destroy(region), 0);

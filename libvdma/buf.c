@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Buffers out of chunks. Each chunk is a region with a space of units over its
+ * own device addresses, so what holds for the arena's addresses (alignment,
+ * boundaries, limits) holds inside of a chunk.
+ *
+ * arena->buf_lock is taken before arena->lock, which the regions take.
+ */
+#include <vdma/buf.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "arena.h"
+#include "explain.h"
+#include "opts.h"
+#include "region.h"
+
+#define UNIT_SHIFT 6
+#define MIB (UINT64_C(1) << 20)
+#define CHUNK (64 * MIB)
+#define MAX_ALIGN (UINT64_C(1) << 30)
+
+struct vdma_chunk {
+	LIST_ENTRY(vdma_chunk) link;
+	struct vdma_region *region;
+	struct vdma_iova_space space;
+	uint64_t *ends;	       /* a bit for each unit: the last one of a buffer */
+	uint32_t address_bits; /* what it was made for; buffers without limit keep off */
+};
+
+static int check(uint64_t len, const struct vdma_buf_opts *o)
+{
+	bool powers = !(o->align & (o->align - 1)) && !(o->boundary & (o->boundary - 1));
+
+	if (!len || len > UINT64_MAX / 2 || !powers || o->align > MAX_ALIGN ||
+	    (o->boundary && o->boundary < len) || o->address_bits > 64 ||
+	    o->contiguity > VDMA_CONTIG_INDIFFERENT || o->flags & ~VDMA_BUF_ZERO)
+		return vdma_fail(
+			VDMA_CAUSE_ARGUMENT,
+			&(struct vdma_facts){ .need = len, .limit = o->boundary },
+			"There is no buffer of 0x%llx bytes, aligned to 0x%llx, that crosses no "
+			"multiple of 0x%llx, below 2^%u, with contiguity %d and flags 0x%x: it has at "
+			"least 1 byte, alignment and boundary are powers of two, alignment at most "
+			"1 GiB, the boundary at least its length, address_bits at most 64.",
+			(unsigned long long)len, (unsigned long long)o->align,
+			(unsigned long long)o->boundary, o->address_bits, (int)o->contiguity,
+			o->flags);
+	return 0;
+}
+
+/* May a buffer be taken from this chunk? */
+static bool suits(const struct vdma_chunk *chunk, const struct vdma_buf_opts *o)
+{
+	enum vdma_provider provider = chunk->region->provider;
+
+	if (chunk->address_bits && !o->address_bits)
+		return false;
+	switch (o->contiguity) {
+	case VDMA_CONTIG_REQUIRED: return provider == VDMA_PROVIDER_CONTIG;
+	case VDMA_CONTIG_INDIFFERENT: return provider == VDMA_PROVIDER_ANON;
+	default: return true;
+	}
+}
+
+static void request(uint64_t len, const struct vdma_buf_opts *o, struct vdma_iova_request *req)
+{
+	*req = (struct vdma_iova_request){
+		.len = len,
+		.align = o->align,
+		.boundary = o->boundary,
+		.limit = UINT64_MAX,
+		.bottom_up = true,
+	};
+	if (o->address_bits && o->address_bits < 64)
+		req->limit = (UINT64_C(1) << o->address_bits) - 1;
+}
+
+/* Whether a unit is the last one of a buffer. */
+static bool is_end(const struct vdma_chunk *chunk, uint64_t unit)
+{
+	return chunk->ends[unit / 64] >> unit % 64 & 1;
+}
+
+static void set_end(struct vdma_chunk *chunk, uint64_t unit, bool on)
+{
+	uint64_t bit = UINT64_C(1) << unit % 64;
+
+	if (on)
+		chunk->ends[unit / 64] |= bit;
+	else
+		chunk->ends[unit / 64] &= ~bit;
+}
+
+static uint64_t unit_of(const struct vdma_chunk *chunk, uint64_t iova)
+{
+	return (iova - chunk->region->buf.iova) >> UNIT_SHIFT;
+}
+
+/*
+ * Gives back what was taken as one, and nothing else: not a part of a buffer,
+ * not two. Where one ends, the next begins or nothing is.
+ */
+static int give_back(struct vdma_chunk *chunk, uint64_t iova, uint64_t len)
+{
+	uint64_t first = unit_of(chunk, iova), last, unit;
+	struct vdma_iova_space *space = &chunk->space;
+
+	if (!len || len > chunk->region->buf.len - (iova - chunk->region->buf.iova))
+		return -EINVAL;
+	last = unit_of(chunk, iova + (len - 1));
+	for (unit = first; unit < last; unit++)
+		if (is_end(chunk, unit))
+			return -EINVAL;
+	if (!is_end(chunk, last))
+		return -EINVAL;
+	/* The unit before is a buffer's that goes on here? */
+	if (first && !is_end(chunk, first - 1) &&
+	    !vdma_iova_is_free(space, chunk->region->buf.iova + ((first - 1) << UNIT_SHIFT), 1))
+		return -EINVAL;
+	if (vdma_iova_free(space, iova, len))
+		return -EINVAL;
+	set_end(chunk, last, false);
+	return 0;
+}
+
+/* One that cannot be unmapped is still there for the next buffer. */
+static int chunk_destroy(struct vdma_arena *arena, struct vdma_chunk *chunk)
+{
+	int err = vdma_region_destroy(chunk->region);
+
+	if (err)
+		return err;
+	LIST_REMOVE(chunk, link);
+	arena->nchunks--;
+	vdma_iova_fini(&chunk->space);
+	free(chunk->ends);
+	free(chunk);
+	return 0;
+}
+
+static int chunk_create(struct vdma_arena *arena, uint64_t len, enum vdma_provider provider,
+			uint32_t address_bits, struct vdma_chunk **out)
+{
+	struct vdma_region_opts o = {
+		.size = sizeof(o),
+		.provider = provider,
+		.address_bits = address_bits,
+	};
+	struct vdma_chunk *chunk = calloc(1, sizeof(*chunk));
+	struct vdma_range whole;
+	int err;
+
+	if (!chunk)
+		return vdma_fail_malloc(sizeof(*chunk));
+	err = vdma_region_create(arena, len, &o, &chunk->region);
+	if (err)
+		goto free_chunk;
+	whole.first = chunk->region->buf.iova;
+	whole.last = whole.first + (chunk->region->buf.len - 1);
+	chunk->ends = calloc(chunk->region->buf.len >> UNIT_SHIFT >> 6, sizeof(*chunk->ends));
+	if (!chunk->ends ||
+	    vdma_iova_init(&chunk->space, whole.first, chunk->region->buf.len, UNIT_SHIFT) ||
+	    vdma_iova_set_usable(&chunk->space, &whole, 1)) {
+		err = vdma_fail_malloc(chunk->region->buf.len >> UNIT_SHIFT >> 3);
+		goto destroy_region;
+	}
+	chunk->address_bits = address_bits;
+	LIST_INSERT_HEAD(&arena->chunks, chunk, link);
+	arena->nchunks++;
+	*out = chunk;
+	return 0;
+destroy_region:
+	free(chunk->ends);
+	vdma_iova_fini(&chunk->space);
+	vdma_region_destroy(chunk->region);
+free_chunk:
+	free(chunk);
+	return err;
+}
+
+/*
+ * As large as usual, else as large as need be. Chunks of 2 MiB and more lie at
+ * multiples of 2 MiB, so a larger alignment needs room to move in.
+ */
+static int grow_with(struct vdma_arena *arena, uint64_t len, const struct vdma_buf_opts *o,
+		     enum vdma_provider provider, struct vdma_chunk **chunk)
+{
+	uint64_t need = len + (o->align > 2 * MIB ? o->align : 0), usual = CHUNK;
+	int err;
+
+	need = (need + 2 * MIB - 1) & ~(2 * MIB - 1);
+	if (usual < need)
+		usual = need;
+	err = chunk_create(arena, usual, provider, o->address_bits, chunk);
+	if (err && usual > need)
+		err = chunk_create(arena, need, provider, o->address_bits, chunk);
+	return err;
+}
+
+static int grow(struct vdma_arena *arena, uint64_t len, const struct vdma_buf_opts *o,
+		struct vdma_chunk **chunk)
+{
+	static const enum vdma_provider order[] = {
+		VDMA_PROVIDER_CONTIG,
+		VDMA_PROVIDER_HUGETLB,
+		VDMA_PROVIDER_ANON,
+	};
+	size_t i, n = o->contiguity == VDMA_CONTIG_REQUIRED ? 1 : 3;
+	int err = 0;
+
+	for (i = o->contiguity == VDMA_CONTIG_INDIFFERENT ? 2 : 0; i < n; i++) {
+		err = grow_with(arena, len, o, order[i], chunk);
+		if (!err)
+			return 0;
+	}
+	return err;
+}
+
+int vdma_buf_alloc(struct vdma_arena *arena, size_t len, const struct vdma_buf_opts *opts,
+		   struct vdma_buf *buf)
+{
+	struct vdma_iova_request req;
+	struct vdma_buf_opts o;
+	struct vdma_chunk *chunk;
+	struct vdma_buf all;
+	uint64_t iova = VDMA_IOVA_NONE;
+	int err;
+
+	if (!arena || !buf)
+		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "An argument is NULL.");
+	err = vdma_opts_get(&o, sizeof(o), opts, sizeof(o));
+	if (!err)
+		err = check(len, &o);
+	if (err)
+		return err;
+	request(len, &o, &req);
+
+	pthread_mutex_lock(&arena->buf_lock);
+	LIST_FOREACH(chunk, &arena->chunks, link)
+	if (suits(chunk, &o) && !vdma_iova_alloc(&chunk->space, &req, &iova))
+		break;
+	if (!chunk) {
+		err = grow(arena, len, &o, &chunk);
+		/* A new chunk has room for what it was made for. */
+		if (!err)
+			err = vdma_iova_alloc(&chunk->space, &req, &iova);
+		if (err) {
+			pthread_mutex_unlock(&arena->buf_lock);
+			return err;
+		}
+	}
+	set_end(chunk, unit_of(chunk, iova + (len - 1)), true);
+	all = chunk->region->buf;
+	arena->nbufs++;
+	pthread_mutex_unlock(&arena->buf_lock);
+
+	iova -= all.iova;
+	*buf = (struct vdma_buf){
+		.va = (char *)all.va + iova,
+		.len = len,
+		.iova = all.iova + iova,
+		.pa = all.pa == VDMA_PA_NONE ? VDMA_PA_NONE : all.pa + iova,
+	};
+	if (o.flags & VDMA_BUF_ZERO)
+		memset(buf->va, 0, len);
+	return 0;
+}
+
+/* Of two empty chunks of a kind one goes. */
+static void shrink(struct vdma_arena *arena, struct vdma_chunk *chunk)
+{
+	struct vdma_chunk *other;
+
+	if (chunk->space.live)
+		return;
+	LIST_FOREACH(other, &arena->chunks, link)
+	if (other != chunk && !other->space.live && other->address_bits == chunk->address_bits &&
+	    other->region->provider == chunk->region->provider) {
+		chunk_destroy(arena, chunk);
+		return;
+	}
+}
+
+int vdma_buf_free(struct vdma_arena *arena, const struct vdma_buf *buf)
+{
+	struct vdma_chunk *chunk;
+	int err = -EINVAL;
+
+	if (!buf)
+		return 0;
+	if (!arena)
+		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "The arena is NULL.");
+	pthread_mutex_lock(&arena->buf_lock);
+	LIST_FOREACH(chunk, &arena->chunks, link)
+	if (buf->iova - chunk->region->buf.iova < chunk->region->buf.len) {
+		err = give_back(chunk, buf->iova, buf->len);
+		break;
+	}
+	if (!err) {
+		arena->nbufs--;
+		shrink(arena, chunk);
+	}
+	pthread_mutex_unlock(&arena->buf_lock);
+	if (err)
+		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL,
+				 "There is no buffer of %zu bytes at IOVA 0x%llx: was it given back "
+				 "already, or does it belong to another arena?",
+				 buf->len, (unsigned long long)buf->iova);
+	return 0;
+}
+
+int vdma_buf_trim(struct vdma_arena *arena)
+{
+	struct vdma_chunk *chunk, *next;
+	int err, ret = 0;
+
+	if (!arena)
+		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "The arena is NULL.");
+	pthread_mutex_lock(&arena->buf_lock);
+	for (chunk = LIST_FIRST(&arena->chunks); chunk; chunk = next) {
+		next = LIST_NEXT(chunk, link);
+		if (chunk->space.live)
+			continue;
+		err = chunk_destroy(arena, chunk);
+		if (!ret)
+			ret = err;
+	}
+	pthread_mutex_unlock(&arena->buf_lock);
+	return ret;
+}

@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Buffers: what they are asked to be, chunks that come and go, refusals that
+ * leave nothing behind, and a long random run against a model.
+ */
+#include "unit.h"
+
+#include <inttypes.h>
+#include <time.h>
+
+static struct vdma_arena *arena;
+
+static int with_arena(void **state)
+{
+	reset(state);
+	add_edu(EDU, 5);
+	return vdma_arena_create(NULL, &arena);
+}
+
+static int without_arena(void **state)
+{
+	return vdma_arena_destroy(arena) ? -1 : check_clean(state);
+}
+
+static struct vdma_arena_info query(void)
+{
+	struct vdma_arena_info info = { .size = sizeof(info) };
+
+	ASSERT_OK(vdma_arena_query(arena, &info));
+	return info;
+}
+
+static struct vdma_buf get(size_t len, struct vdma_buf_opts opts)
+{
+	struct vdma_buf buf = { 0 };
+
+	opts.size = sizeof(opts);
+	ASSERT_OK(vdma_buf_alloc(arena, len, &opts, &buf));
+	assert_int_equal(buf.len, len);
+	assert_int_equal(buf.iova, vdma_iova(arena, buf.va));
+	return buf;
+}
+
+static void put(const struct vdma_buf *buf)
+{
+	ASSERT_OK(vdma_buf_free(arena, buf));
+}
+
+static void test_one(void **state)
+{
+	struct vdma_buf a, b, copy;
+
+	(void)state;
+	ASSERT_OK(vdma_buf_alloc(arena, 100, NULL, &a));
+	b = get(64, (struct vdma_buf_opts){ 0 });
+	assert_int_equal(query().chunks, 1);
+	assert_int_equal(query().regions, 1);
+	assert_int_equal(query().bytes, 64 * MIB);
+	assert_int_equal(query().bufs, 2);
+	assert_true(b.iova >= a.iova + 128 || a.iova >= b.iova + 64);
+	assert_int_equal(a.pa - b.pa, a.iova - b.iova);
+	memset(a.va, 0xff, a.len);
+
+	/* Not a part of it, not more than it, not twice, not of somewhere else. */
+	copy = a;
+	copy.len = 64;
+	ASSERT_FAILS(vdma_buf_free(arena, &copy), EINVAL, VDMA_CAUSE_ARGUMENT, "64 bytes");
+	copy = a;
+	copy.iova += 64;
+	copy.len = 36;
+	ASSERT_FAILS(vdma_buf_free(arena, &copy), EINVAL, VDMA_CAUSE_ARGUMENT, "");
+	copy = a;
+	copy.len = 256;
+	ASSERT_FAILS(vdma_buf_free(arena, &copy), EINVAL, VDMA_CAUSE_ARGUMENT, "");
+	copy.len = SIZE_MAX;
+	ASSERT_FAILS(vdma_buf_free(arena, &copy), EINVAL, VDMA_CAUSE_ARGUMENT, "");
+	copy = a;
+	copy.iova = 4096;
+	ASSERT_FAILS(vdma_buf_free(arena, &copy), EINVAL, VDMA_CAUSE_ARGUMENT, "0x1000");
+	ASSERT_FAILS(vdma_arena_destroy(arena), EBUSY, VDMA_CAUSE_CHILDREN, "2 buffers");
+	put(&a);
+	ASSERT_FAILS(vdma_buf_free(arena, &a), EINVAL, VDMA_CAUSE_ARGUMENT, "100 bytes", "already");
+	put(&b);
+	assert_int_equal(query().bufs, 0);
+	/* One waits for more. */
+	assert_int_equal(query().chunks, 1);
+	ASSERT_OK(vdma_buf_free(arena, NULL));
+	ASSERT_OK(vdma_buf_trim(arena));
+	assert_int_equal(query().chunks, 0);
+	assert_int_equal(query().regions, 0);
+	a = get(4096, (struct vdma_buf_opts){ .flags = VDMA_BUF_ZERO });
+	for (size_t i = 0; i < a.len; i++)
+		assert_int_equal(((unsigned char *)a.va)[i], 0);
+	put(&a);
+}
+
+static void test_constraints(void **state)
+{
+	struct vdma_buf a, b, c, d, e;
+
+	(void)state;
+	a = get(100, (struct vdma_buf_opts){ .align = 4096 });
+	assert_int_equal(a.iova % 4096, 0);
+	b = get(4096, (struct vdma_buf_opts){ .boundary = 4096 });
+	assert_int_equal(b.iova / 4096, (b.iova + 4095) / 4096);
+	/* A kind of its own, which the others keep off. */
+	c = get(4096, (struct vdma_buf_opts){ .address_bits = 28 });
+	assert_true(c.iova + c.len <= 1U << 28);
+	assert_int_equal(query().chunks, 2);
+	d = get(4096, (struct vdma_buf_opts){ .address_bits = 24 });
+	assert_true(d.iova + d.len <= 1U << 24);
+	/* Larger than a chunk, and aligned to more than chunks are. */
+	e = get(100 * MIB, (struct vdma_buf_opts){ .align = 16 * MIB });
+	assert_int_equal(e.iova % (16 * MIB), 0);
+	assert_int_equal((uintptr_t)e.va % (16 * MIB), 0);
+	put(&a);
+	put(&b);
+	put(&c);
+	put(&d);
+	put(&e);
+
+	ASSERT_FAILS(vdma_buf_alloc(arena, 0, NULL, &a), EINVAL, VDMA_CAUSE_ARGUMENT, "1 byte");
+	ASSERT_FAILS(vdma_buf_alloc(arena, 8192,
+				    &(struct vdma_buf_opts){ .size = sizeof(struct vdma_buf_opts),
+							     .boundary = 4096 },
+				    &a),
+		     EINVAL, VDMA_CAUSE_ARGUMENT, "boundary");
+	ASSERT_FAILS(vdma_buf_alloc(arena, 1,
+				    &(struct vdma_buf_opts){ .size = sizeof(struct vdma_buf_opts),
+							     .align = 3 },
+				    &a),
+		     EINVAL, VDMA_CAUSE_ARGUMENT, "powers of two");
+	ASSERT_FAILS(vdma_buf_alloc(arena, SIZE_MAX, NULL, &a), EINVAL, VDMA_CAUSE_ARGUMENT, "");
+	ASSERT_FAILS(vdma_buf_alloc(arena, 1,
+				    &(struct vdma_buf_opts){ .size = sizeof(struct vdma_buf_opts),
+							     .address_bits = 12 },
+				    &a),
+		     EADDRNOTAVAIL, VDMA_CAUSE_ADDRESS_BITS, "2^12");
+}
+
+static void test_fallback(void **state)
+{
+	struct vdma_buf a, b, c;
+
+	(void)state;
+	fake.contig_err = ENOMEM;
+	ASSERT_FAILS(vdma_buf_alloc(arena, 4096,
+				    &(struct vdma_buf_opts){ .size = sizeof(struct vdma_buf_opts),
+							     .contiguity = VDMA_CONTIG_REQUIRED },
+				    &a),
+		     ENOMEM, VDMA_CAUSE_NO_RUN, "");
+	/* The pool has 8 MiB: no chunk as usual, but one for this. */
+	a = get(4096, (struct vdma_buf_opts){ 0 });
+	assert_true(a.pa == VDMA_PA_NONE);
+	assert_int_equal(query().bytes, 2 * MIB);
+	b = get(32 * MIB, (struct vdma_buf_opts){ 0 });
+	assert_int_equal(query().bytes, 66 * MIB);
+	fake.contig_err = 0;
+	/* What is there is good for who does not care; not for who does. */
+	c = get(4096, (struct vdma_buf_opts){ .contiguity = VDMA_CONTIG_REQUIRED });
+	assert_true(c.pa != VDMA_PA_NONE);
+	assert_int_equal(query().chunks, 3);
+	put(&c);
+	c = get(4096, (struct vdma_buf_opts){ .contiguity = VDMA_CONTIG_INDIFFERENT });
+	assert_int_equal(query().chunks, 3);
+	put(&a);
+	put(&b);
+	put(&c);
+}
+
+/* Eight entries, one of them gone: 64 buffers in at most 7 chunks; then a refusal. */
+static void test_entries(void **state)
+{
+	static const size_t sizes[] = { 64, 4096, 100, 65536, MIB, 3 * MIB, 2048, 9000 };
+	struct vdma_buf bufs[64], big[8] = { 0 };
+	struct vdma_ioas_info info = { .size = sizeof(info) };
+	struct vdma_device *dev;
+	struct vdma_ioas *ioas;
+	size_t i, n;
+
+	(void)state;
+	fake.entry_limit = 8;
+	ASSERT_OK(vdma_ioas_create(arena, NULL, &ioas));
+	ASSERT_OK(vdma_device_open(ioas, EDU, NULL, &dev));
+	for (i = 0; i < 64; i++)
+		bufs[i] =
+			get(sizes[i % 8], (struct vdma_buf_opts){ .align = i % 3 ? 0 : 4096,
+								  .address_bits = i % 5 ? 0 : 32 });
+	assert_true(query().chunks <= 7);
+	assert_int_equal(fake_mappings(), query().chunks);
+	for (n = 0; n < 8; n++) {
+		struct vdma_buf buf;
+
+		if (vdma_buf_alloc(arena, 60 * MIB, NULL, &buf))
+			break;
+		big[n] = buf;
+	}
+	assert_int_equal(vdma_last_failure()->cause, VDMA_CAUSE_DMA_ENTRIES);
+	assert_non_null(strstr(vdma_explain(), "dma_entry_limit"));
+	assert_int_equal(fake_mappings(), 8);
+	assert_int_equal(query().regions, 8);
+	ASSERT_OK(vdma_ioas_query(ioas, &info));
+	assert_int_equal(info.entries_used, 8);
+	for (i = 0; i < n; i++)
+		put(&big[i]);
+	for (i = 0; i < 64; i++)
+		put(&bufs[i]);
+	assert_int_equal(query().bufs, 0);
+	/* One of each kind is left. */
+	assert_int_equal(fake_mappings(), 2);
+	ASSERT_OK(vdma_device_close(dev));
+	ASSERT_OK(vdma_ioas_destroy(ioas));
+}
+
+static uint64_t rng;
+
+static uint64_t rnd(uint64_t below)
+{
+	/* xorshift64* */
+	rng ^= rng >> 12;
+	rng ^= rng << 25;
+	rng ^= rng >> 27;
+	return (rng * UINT64_C(0x2545f4914f6cdd1d) >> 33) % below;
+}
+
+/* Each buffer's first and last byte bear its number, so that none lies on another. */
+static void mark(const struct vdma_buf *buf, size_t i)
+{
+	((unsigned char *)buf->va)[0] = (unsigned char)(i * 7);
+	((unsigned char *)buf->va)[buf->len - 1] = (unsigned char)(i * 7);
+}
+
+static void test_random(void **state)
+{
+	const char *env = getenv("VDMA_SEED");
+	struct vdma_buf live[500] = { 0 };
+	unsigned int step;
+	size_t i;
+
+	(void)state;
+	rng = (env ? strtoull(env, NULL, 0) : (uint64_t)time(NULL)) << 1 | 1;
+	print_message("VDMA_SEED=%" PRIu64 "\n", rng >> 1);
+	for (step = 0; step < 1000000; step++) {
+		struct vdma_buf_opts opts = { .align = UINT64_C(1) << rnd(13) };
+		struct vdma_buf *buf = &live[rnd(500)];
+		size_t len = 1 + rnd(rnd(20) ? 5000 : 300000);
+
+		i = (size_t)(buf - live);
+		if (buf->len) {
+			assert_int_equal(*(unsigned char *)buf->va, (unsigned char)(i * 7));
+			assert_int_equal(((unsigned char *)buf->va)[buf->len - 1],
+					 (unsigned char)(i * 7));
+			put(buf);
+			buf->len = 0;
+			continue;
+		}
+		if (!rnd(4))
+			opts.boundary = UINT64_C(1) << (20 + rnd(4));
+		if (!rnd(8))
+			opts.address_bits = 30;
+		*buf = get(len, opts);
+		assert_int_equal(buf->iova % opts.align, 0);
+		if (opts.boundary)
+			assert_int_equal(buf->iova / opts.boundary,
+					 (buf->iova + len - 1) / opts.boundary);
+		if (opts.address_bits)
+			assert_true(buf->iova + len <= 1U << 30);
+		mark(buf, i);
+	}
+	for (i = 0; i < 500; i++)
+		if (live[i].len)
+			put(&live[i]);
+	assert_int_equal(query().bufs, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_one, with_arena, without_arena),
+		cmocka_unit_test_setup_teardown(test_constraints, with_arena, without_arena),
+		cmocka_unit_test_setup_teardown(test_fallback, with_arena, without_arena),
+		cmocka_unit_test_setup_teardown(test_entries, with_arena, without_arena),
+		cmocka_unit_test_setup_teardown(test_random, with_arena, without_arena),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
