@@ -28,9 +28,9 @@
  *
  * The library prints nothing, ends nothing, starts no thread and has no
  * constructor. Its descriptors are close-on-exec. After fork the child owns
- * none of these objects: region memory is not inherited, and the child must
- * not call the library with its parent's objects (it would act on the
- * parent's container).
+ * none of these objects: region memory is not inherited, and calls that
+ * would change its parent's mappings fail with ECHILD. A child that needs the
+ * library creates an arena of its own.
  */
 #ifndef VDMA_H
 #define VDMA_H

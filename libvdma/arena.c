@@ -2,6 +2,7 @@
 #include "arena.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <vdma/buf.h>
 
 #include "explain.h"
@@ -9,6 +10,7 @@
 #include "opts.h"
 #include "region.h"
 #include "reserve.h"
+#include "sys.h"
 
 #define GIB (UINT64_C(1) << 30)
 #define DEFAULT_WINDOW (256 * GIB)
@@ -115,6 +117,40 @@ static int reserve(size_t wanted, struct vdma_window *window)
 	return 0;
 }
 
+int vdma_arena_check_ours(const struct vdma_arena *arena)
+{
+	if (*arena->ours)
+		return 0;
+	return vdma_fail(VDMA_CAUSE_FORKED, NULL,
+			 "This process was forked from the one that created the arena, with which "
+			 "memory and devices have stayed. Create an arena in this process.");
+}
+
+static int mark_ours(struct vdma_arena *arena)
+{
+	size_t len = vdma_sys_page_size();
+	void *page;
+	int err;
+
+	err = vdma_sys_mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0,
+			    &page);
+	if (err)
+		return vdma_fail_malloc(len);
+	err = vdma_sys_madvise(page, len, MADV_WIPEONFORK);
+	if (err) {
+		vdma_sys_munmap(page, len);
+		return vdma_fail_sys(err, "MADV_WIPEONFORK");
+	}
+	arena->ours = page;
+	*arena->ours = 1;
+	return 0;
+}
+
+static void unmark(struct vdma_arena *arena)
+{
+	vdma_sys_munmap((void *)(uintptr_t)arena->ours, vdma_sys_page_size());
+}
+
 int vdma_arena_create(const struct vdma_arena_opts *opts, struct vdma_arena **out)
 {
 	struct vdma_arena_opts o;
@@ -137,10 +173,13 @@ int vdma_arena_create(const struct vdma_arena_opts *opts, struct vdma_arena **ou
 	arena = calloc(1, sizeof(*arena));
 	if (!arena)
 		return vdma_fail_malloc(sizeof(*arena));
+	err = mark_ours(arena);
+	if (err)
+		goto free_arena;
 	arena->wanted = o.window ? o.window : DEFAULT_WINDOW;
 	err = reserve(o.window, &arena->window);
 	if (err)
-		goto free_arena;
+		goto unmark;
 	err = vdma_iova_init(&arena->space, 0, arena->window.len, UNIT_SHIFT);
 	if (err) {
 		err = vdma_fail_malloc(arena->window.len >> UNIT_SHIFT >> 3);
@@ -159,6 +198,8 @@ fini:
 	vdma_iova_fini(&arena->space);
 unreserve:
 	vdma_reserve_destroy(arena->window.va, arena->window.len);
+unmark:
+	unmark(arena);
 free_arena:
 	free(arena);
 	return err;
@@ -170,6 +211,9 @@ int vdma_arena_destroy(struct vdma_arena *arena)
 
 	if (!arena)
 		return 0;
+	err = vdma_arena_check_ours(arena);
+	if (err)
+		return err;
 	if (arena->nbufs)
 		return vdma_fail(VDMA_CAUSE_CHILDREN, &(struct vdma_facts){ .used = arena->nbufs },
 				 "The arena still has %llu buffers. Give them back first.",
@@ -185,6 +229,7 @@ int vdma_arena_destroy(struct vdma_arena *arena)
 				 (unsigned long long)arena->nregions, arena->nioas);
 	vdma_reserve_destroy(arena->window.va, arena->window.len);
 	vdma_iova_fini(&arena->space);
+	unmark(arena);
 	pthread_mutex_destroy(&arena->lock);
 	pthread_mutex_destroy(&arena->buf_lock);
 	free(arena);

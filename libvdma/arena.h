@@ -21,6 +21,7 @@ struct vdma_chunk;
 struct vdma_arena {
 	struct vdma_window window; /* first: the public inline functions read it */
 	uint64_t wanted;
+	volatile uint64_t *ours; /* a page that is zero in a child */
 
 	pthread_mutex_t lock; /* guards what follows, regions and ioas included */
 	struct vdma_iova_space space;
@@ -36,6 +37,13 @@ struct vdma_arena {
 	uint64_t nbufs;
 	uint64_t nchunks;
 };
+
+/*
+ * Is this the process that created the arena? A child has none of its memory,
+ * but its descriptors, and would change the parent's mappings. Explained;
+ * no system call.
+ */
+int vdma_arena_check_ours(const struct vdma_arena *arena);
 
 /*
  * Takes the usable ranges from the attached address spaces. If @with is given,

@@ -230,7 +230,9 @@ int vdma_buf_alloc(struct vdma_arena *arena, size_t len, const struct vdma_buf_o
 
 	if (!arena || !buf)
 		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "An argument is NULL.");
-	err = vdma_opts_get(&o, sizeof(o), opts, sizeof(o));
+	err = vdma_arena_check_ours(arena);
+	if (!err)
+		err = vdma_opts_get(&o, sizeof(o), opts, sizeof(o));
 	if (!err)
 		err = check(len, &o);
 	if (err)
@@ -286,12 +288,16 @@ static void shrink(struct vdma_arena *arena, struct vdma_chunk *chunk)
 int vdma_buf_free(struct vdma_arena *arena, const struct vdma_buf *buf)
 {
 	struct vdma_chunk *chunk;
-	int err = -EINVAL;
+	int err;
 
 	if (!buf)
 		return 0;
 	if (!arena)
 		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "The arena is NULL.");
+	err = vdma_arena_check_ours(arena);
+	if (err)
+		return err;
+	err = -EINVAL;
 	pthread_mutex_lock(&arena->buf_lock);
 	LIST_FOREACH(chunk, &arena->chunks, link)
 	if (buf->iova - chunk->region->buf.iova < chunk->region->buf.len) {
@@ -314,10 +320,13 @@ int vdma_buf_free(struct vdma_arena *arena, const struct vdma_buf *buf)
 int vdma_buf_trim(struct vdma_arena *arena)
 {
 	struct vdma_chunk *chunk, *next;
-	int err, ret = 0;
+	int err, ret;
 
 	if (!arena)
 		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "The arena is NULL.");
+	ret = vdma_arena_check_ours(arena);
+	if (ret)
+		return ret;
 	pthread_mutex_lock(&arena->buf_lock);
 	for (chunk = LIST_FIRST(&arena->chunks); chunk; chunk = next) {
 		next = LIST_NEXT(chunk, link);

@@ -241,7 +241,9 @@ int vdma_device_open(struct vdma_ioas *ioas, const char *bdf, const struct vdma_
 
 	if (!ioas || !bdf || !out)
 		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "An argument is NULL.");
-	err = vdma_opts_get(&o, sizeof(o), opts, sizeof(o));
+	err = vdma_arena_check_ours(ioas->arena);
+	if (!err)
+		err = vdma_opts_get(&o, sizeof(o), opts, sizeof(o));
 	if (err)
 		return err;
 	if (o.flags)
@@ -276,9 +278,13 @@ int vdma_device_open(struct vdma_ioas *ioas, const char *bdf, const struct vdma_
 int vdma_device_close(struct vdma_device *dev)
 {
 	unsigned int i;
+	int err;
 
 	if (!dev)
 		return 0;
+	err = vdma_arena_check_ours(dev->ioas->arena);
+	if (err)
+		return err;
 	/*
 	 * A device that is gone fails these; the kernel silences one that is
 	 * there when its descriptor is closed.

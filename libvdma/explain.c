@@ -44,6 +44,7 @@ static const struct {
 	[VDMA_CAUSE_SYSTEM] = { EIO, "system" },
 	[VDMA_CAUSE_QUOTA] = { EDQUOT, "quota" },
 	[VDMA_CAUSE_DEADLINE] = { ETIME, "deadline" },
+	[VDMA_CAUSE_FORKED] = { ECHILD, "forked" },
 };
 
 #define NCAUSES (sizeof(causes) / sizeof(causes[0]))

@@ -42,7 +42,9 @@ int vdma_ioas_create(struct vdma_arena *arena, const struct vdma_ioas_opts *opts
 
 	if (!arena || !out)
 		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "An argument is NULL.");
-	err = vdma_opts_get(&o, sizeof(o), opts, sizeof(o));
+	err = vdma_arena_check_ours(arena);
+	if (!err)
+		err = vdma_opts_get(&o, sizeof(o), opts, sizeof(o));
 	if (err)
 		return err;
 	if ((size_t)o.backend >= sizeof(backends) / sizeof(backends[0]))
@@ -88,10 +90,14 @@ int vdma_ioas_destroy(struct vdma_ioas *ioas)
 {
 	struct vdma_arena *arena;
 	unsigned int devices;
+	int err;
 
 	if (!ioas)
 		return 0;
 	arena = ioas->arena;
+	err = vdma_arena_check_ours(arena);
+	if (err)
+		return err;
 	pthread_mutex_lock(&arena->lock);
 	devices = ioas->ndevices;
 	if (!devices) {

@@ -154,7 +154,9 @@ int vdma_region_create(struct vdma_arena *arena, size_t len, const struct vdma_r
 
 	if (!arena || !out)
 		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "An argument is NULL.");
-	err = vdma_opts_get(&o, sizeof(o), opts, sizeof(o));
+	err = vdma_arena_check_ours(arena);
+	if (!err)
+		err = vdma_opts_get(&o, sizeof(o), opts, sizeof(o));
 	if (!err)
 		err = check_opts(&o);
 	if (!err)
@@ -194,6 +196,9 @@ int vdma_region_destroy(struct vdma_region *region)
 	if (!region)
 		return 0;
 	arena = region->arena;
+	err = vdma_arena_check_ours(arena);
+	if (err)
+		return err;
 	pthread_mutex_lock(&arena->lock);
 	err = vdma_ioas_unmap_all(region);
 	if (!err) {

@@ -19,7 +19,8 @@
  *
  * mlockall(MCL_FUTURE), RLIMIT_AS and Valgrind charge the window in full:
  * choose a smaller one there. After fork the child has the window's address
- * range, but none of the memory in it.
+ * range, but none of the memory in it; what it asks of the arena and of what
+ * belongs to it fails with ECHILD, and the parent's is as it was.
  *
  *	vdma_arena_create(NULL, &arena);
  *	...
@@ -106,7 +107,8 @@ VDMA_API int vdma_arena_create(const struct vdma_arena_opts *opts, struct vdma_a
  * vdma_arena_destroy() - give the window back
  * @arena: NULL is allowed
  *
- * Return: 0; -EIO if a chunk of buffers could not be unmapped; -EBUSY while a region, a buffer or an address space lives. No other thread
+ * Return: 0; -EBUSY while a region, a buffer or an address space lives; -EIO if
+ * a chunk of buffers could not be unmapped; -ECHILD. No other thread
  * may use the arena meanwhile.
  */
 VDMA_API int vdma_arena_destroy(struct vdma_arena *arena);

@@ -111,7 +111,8 @@ VDMA_API int vdma_device_open(struct vdma_ioas *ioas, const char *bdf,
  * Its interrupts and bus mastering are switched off, its BARs unmapped, its
  * interrupt descriptors closed.
  *
- * Return: 0. Thread-safe, but nobody else may use @dev.
+ * Return: 0; -ECHILD in a forked child. Thread-safe, but nobody else may use
+ * @dev.
  */
 VDMA_API int vdma_device_close(struct vdma_device *dev);
 

@@ -64,6 +64,7 @@ enum vdma_cause {
 	VDMA_CAUSE_SYSTEM,	 /* the system answered what it should not */
 	VDMA_CAUSE_QUOTA,	 /* the administrator's quota or ceiling */
 	VDMA_CAUSE_DEADLINE,	 /* the memory was not found in time */
+	VDMA_CAUSE_FORKED,	 /* the object is the parent process's */
 };
 
 /**

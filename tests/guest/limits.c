@@ -10,6 +10,7 @@
 #define ENTRY_LIMIT "/sys/module/vfio_iommu_type1/parameters/dma_entry_limit"
 #define SLACK ((int64_t)(6 * MIB))
 
+/* A child makes one of its own. */
 static struct space space;
 
 static int create(void **state)
@@ -58,6 +59,7 @@ static int memlock_contig(void *unused)
 	bool good;
 
 	(void)unused;
+	space = space_create();
 	become(NOBODY, 8 * MIB);
 	WORKS(vdma_region_create(space.arena, 6 * MIB, NULL, &region));
 	good = EXPLAINED(create_fails(4 * MIB, VDMA_PROVIDER_CONTIG, 0), EAGAIN, MEMLOCK, "4 MiB",
@@ -72,6 +74,7 @@ static int memlock_contig(void *unused)
 static int memlock_zero(void *unused)
 {
 	(void)unused;
+	space = space_create();
 	become(NOBODY, 0);
 	return EXPLAINED(create_fails(PAGE, VDMA_PROVIDER_CONTIG, 0), EPERM, PRIVILEGE,
 			 "RLIMIT_MEMLOCK is 0", "CAP_IPC_LOCK") ?
@@ -90,6 +93,7 @@ static int memlock_map(void *bdf)
 	struct vdma_device *dev;
 	bool good;
 
+	space = space_create();
 	become(NOBODY, 8 * MIB);
 	WORKS(vdma_device_open(space.ioas, bdf, NULL, &dev));
 	region = region_of(space.arena, VDMA_PROVIDER_ANON, 6 * MIB, 0);
@@ -109,6 +113,7 @@ static int memlock_attach(void *bdf)
 	struct vdma_device *dev = NULL;
 	bool good;
 
+	space = space_create();
 	become(NOBODY, 8 * MIB);
 	region = region_of(space.arena, VDMA_PROVIDER_ANON, 12 * MIB, 0);
 	good = EXPLAINED(vdma_device_open(space.ioas, bdf, NULL, &dev), EAGAIN, MEMLOCK, "12 MiB",
@@ -134,6 +139,7 @@ static int memlock_exact(void *bdf)
 	struct edu edu;
 	bool good;
 
+	space = space_create();
 	become(NOBODY, 8 * MIB);
 	EDU_WORKS(&edu, edu_open(&edu, space.ioas, bdf, EDU_ADDRESS_BITS));
 	EDU_WORKS(&edu, edu_irq_use(&edu, VDMA_IRQ_MSI));

@@ -14,6 +14,7 @@
 
 #include "guest.h"
 
+/* A child makes one of its own. */
 static struct space space;
 
 static int create(void **state)
@@ -192,6 +193,7 @@ static int permission_child(void *unused)
 	bool good;
 
 	(void)unused;
+	space = space_create();
 	become(NOBODY, 64 * MIB);
 	good = EXPLAINED(vdma_region_create(space.arena, PAGE, NULL, &region), EACCES, PERMISSION,
 			 "/dev/map_contig", "As root");
@@ -205,6 +207,7 @@ static int container_child(void *unused)
 	struct vdma_ioas *ioas = NULL;
 
 	(void)unused;
+	space = space_create();
 	become(NOBODY, 64 * MIB);
 	return EXPLAINED(vdma_ioas_create(space.arena, &opts, &ioas), EACCES, PERMISSION,
 			 space_path()) &&

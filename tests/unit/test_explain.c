@@ -58,14 +58,14 @@ static void test_doc(void **state)
 				 strerrorname_np(vdma_cause_errno(cause)), name);
 		named++;
 	}
-	assert_int_equal(named, VDMA_CAUSE_DEADLINE);
+	assert_int_equal(named, VDMA_CAUSE_FORKED);
 	/* and no row that no cause stands for */
 	for (at = doc; (at = strstr(at, "\n| `E")); at++) {
 		char err[32];
 		bool found = false;
 
 		assert_int_equal(sscanf(at, "\n| `%31[A-Z0-9]`", err), 1);
-		for (cause = 1; cause <= VDMA_CAUSE_DEADLINE; cause++)
+		for (cause = 1; cause <= VDMA_CAUSE_FORKED; cause++)
 			found |= !strcmp(err, strerrorname_np(vdma_cause_errno(cause)));
 		if (!found)
 			fail_msg("docs/errors.md lists %s, which is never returned", err);
@@ -83,7 +83,7 @@ static void test_names(void **state)
 	assert_string_equal(vdma_cause_name(VDMA_CAUSE_SYSTEM), "system");
 	assert_string_equal(vdma_cause_name((enum vdma_cause)1000), "unknown");
 	assert_string_equal(vdma_cause_name((enum vdma_cause) - 1), "unknown");
-	for (a = 0; a <= VDMA_CAUSE_DEADLINE; a++)
+	for (a = 0; a <= VDMA_CAUSE_FORKED; a++)
 		for (b = 0; b < a; b++)
 			assert_string_not_equal(vdma_cause_name(a), vdma_cause_name(b));
 }
