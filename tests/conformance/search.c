@@ -50,10 +50,14 @@ static void *fragment(size_t *len)
 	return va;
 }
 
-/* One that is not heard while it searches is gone when it has found. */
+/*
+ * One that is not heard while it searches is gone when it has found. Two seconds are enough
+ * wherever a piece of 256 MiB is prepared in less; with KASAN and page poisoning it
+ * takes seconds, and then the time of a whole search, in the same run, is the measure.
+ */
 static void d6_killed_while_it_searches(void)
 {
-	double worst = 0, whole, idle;
+	double worst = 0, whole, idle, bound;
 	size_t len, size;
 	void *fill = fragment(&len), *va;
 
@@ -82,7 +86,8 @@ static void d6_killed_while_it_searches(void)
 	}
 	note("%zu MiB: gone %.0f ms after SIGKILL, at worst, one that sleeps %.0f ms; had in %.0f ms",
 	     size / MIB, worst, idle, whole);
-	CHECK(worst < 2 * idle + whole / 2);
+	bound = 2 * idle + whole / 2;
+	CHECK(worst < (bound > 2000 ? bound : 2000));
 	munmap(fill, len);
 	CHECK_EQ(ledger_wait(0), 0);
 }
