@@ -219,21 +219,17 @@ static void dma_entries(void **state)
  * 64 buffers where eight entries are allowed: in chunks, which the device reaches.
  * The refusal at the end names the limit, and nothing is half-mapped.
  */
-static void buffers(void **state)
+static void use_buffers(void)
 {
 	static const size_t sizes[] = { 64, PAGE, 100, 64 * KIB, MIB, 3 * MIB, 2048, 9000 };
 	struct vdma_arena_info info = { .size = sizeof(info) };
 	struct vdma_ioas_info entries = { .size = sizeof(entries) };
 	struct vdma_buf bufs[64], big[8];
-	int64_t mem = mem_free_settled();
 	unsigned int n = 0;
 	struct space s;
 	struct edu edu;
 	char normal[32];
 
-	(void)state;
-	if (backend() == VDMA_BACKEND_IOMMUFD)
-		skip();
 	file_read(ENTRY_LIMIT, normal, sizeof(normal));
 	file_write(ENTRY_LIMIT, "8");
 	s = space_create();
@@ -274,6 +270,19 @@ static void buffers(void **state)
 	edu_close(&edu);
 	space_destroy(&s);
 	assert_int_equal(ledger_wait(0), 0);
+}
+
+static void buffers(void **state)
+{
+	int64_t mem;
+
+	(void)state;
+	if (backend() == VDMA_BACKEND_IOMMUFD)
+		skip();
+	/* Half a GiB of ordinary memory, once: what the kernel keeps for such is no leak. */
+	use_buffers();
+	mem = mem_free_settled();
+	use_buffers();
 	assert_true(mem_free_settled() > mem - SLACK);
 }
 
