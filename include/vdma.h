@@ -28,9 +28,10 @@
  *
  * The library prints nothing, ends nothing, starts no thread and has no
  * constructor. Its descriptors are close-on-exec. After fork the child owns
- * none of these objects: region memory is not inherited, and calls that
- * would change its parent's mappings fail with ECHILD. A child that needs the
- * library creates an arena of its own.
+ * none of these objects: region memory is not inherited, and every call with
+ * its parent's fails with ECHILD, but for those that only compute: translation,
+ * vdma_region_buf() and vdma_region_slice(). A child that needs the library
+ * creates an arena of its own.
  */
 #ifndef VDMA_H
 #define VDMA_H

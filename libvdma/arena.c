@@ -117,8 +117,10 @@ static int reserve(size_t wanted, struct vdma_window *window)
 	return 0;
 }
 
-int vdma_arena_check_ours(const struct vdma_arena *arena)
+int vdma_arena_check(const struct vdma_arena *arena)
 {
+	if (!arena)
+		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "The arena is NULL.");
 	if (*arena->ours)
 		return 0;
 	return vdma_fail(VDMA_CAUSE_FORKED, NULL,
@@ -211,7 +213,7 @@ int vdma_arena_destroy(struct vdma_arena *arena)
 
 	if (!arena)
 		return 0;
-	err = vdma_arena_check_ours(arena);
+	err = vdma_arena_check(arena);
 	if (err)
 		return err;
 	if (arena->nbufs)
@@ -241,9 +243,9 @@ int vdma_arena_query(struct vdma_arena *arena, struct vdma_arena_info *info)
 	struct vdma_arena_info now = { .size = 0 };
 	int err;
 
-	if (!arena)
-		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "The arena is NULL.");
-	err = vdma_info_check(info, sizeof(now));
+	err = vdma_arena_check(arena);
+	if (!err)
+		err = vdma_info_check(info, sizeof(now));
 	if (err)
 		return err;
 	now.window = arena->window.len;
@@ -266,8 +268,11 @@ int vdma_arena_query(struct vdma_arena *arena, struct vdma_arena_info *info)
 int vdma_arena_ranges(struct vdma_arena *arena, struct vdma_range *ranges, size_t *count)
 {
 	size_t i;
+	int err = vdma_arena_check(arena);
 
-	if (!arena || !count || (*count && !ranges))
+	if (err)
+		return err;
+	if (!count || (*count && !ranges))
 		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "An argument is NULL.");
 	pthread_mutex_lock(&arena->lock);
 	for (i = 0; i < arena->space.nusable && i < *count; i++)

@@ -39,11 +39,13 @@ struct vdma_arena {
 };
 
 /*
- * Is this the process that created the arena? A child has none of its memory,
- * but its descriptors, and would change the parent's mappings. Explained;
- * no system call.
+ * Is there an arena, and is this the process that created it? A child has none
+ * of its memory, but its descriptors, and would change the parent's mappings; and
+ * another thread may have held a lock when it was forked. Every function that
+ * takes an arena or what belongs to one asks this first, but for translation.
+ * Explained; no system call.
  */
-int vdma_arena_check_ours(const struct vdma_arena *arena);
+int vdma_arena_check(const struct vdma_arena *arena);
 
 /*
  * Takes the usable ranges from the attached address spaces. If @with is given,

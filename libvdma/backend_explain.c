@@ -7,15 +7,18 @@
 #include "explain.h"
 #include "sys.h"
 
-int vdma_backend_busy(int err, const char *path, const char *other)
+int vdma_backend_busy(int err, int group, const char *bdf)
 {
 	struct vdma_facts facts = { .sys_errno = -err };
-	char comm[32];
-	bool found = !vdma_host_holder(path, &facts.pid, comm, sizeof(comm));
+	char path[64], node[64], comm[32];
+	bool found;
 
-	if (!found && other && !vdma_host_holder(other, &facts.pid, comm, sizeof(comm))) {
+	snprintf(path, sizeof(path), "/dev/vfio/%d", group);
+	found = !vdma_host_holder(path, &facts.pid, comm, sizeof(comm));
+	if (!found && !vdma_host_node(bdf, node, sizeof(node)) &&
+	    !vdma_host_holder(node, &facts.pid, comm, sizeof(comm))) {
 		found = true;
-		path = other;
+		snprintf(path, sizeof(path), "%s", node);
 	}
 	if (!found)
 		return vdma_fail(VDMA_CAUSE_GROUP_BUSY, &facts,
@@ -34,7 +37,7 @@ int vdma_backend_busy(int err, const char *path, const char *other)
 			 path, (long)facts.pid, comm);
 }
 
-int vdma_backend_open_failed(int err, const char *path, const char *module)
+int vdma_backend_open_failed(int err, const char *path, const char *module, const char *udev)
 {
 	struct vdma_facts facts = { .sys_errno = -err };
 
@@ -49,8 +52,8 @@ int vdma_backend_open_failed(int err, const char *path, const char *module)
 	case EACCES:
 		return vdma_fail(VDMA_CAUSE_PERMISSION, &facts,
 				 "This user may not open %s. As root: chown it to this user, best by "
-				 "a udev rule (SUBSYSTEM==\"vfio\").",
-				 path);
+				 "a udev rule (%s).",
+				 path, udev);
 	}
 	return vdma_fail_sys(err, "open %s", path);
 }

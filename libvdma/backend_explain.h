@@ -11,14 +11,14 @@
 
 #include "host.h"
 
-/*
- * A device is in use already, here or in another process, through @path or
- * through its other node: a group has one, and each device its own.
- */
-int vdma_backend_busy(int err, const char *path, const char *other);
+/* A device is in use already, here or in another process, through its group or its own node. */
+int vdma_backend_busy(int err, int group, const char *bdf);
 
-/* @path could not be opened; @module is what makes it. EBUSY is not among it. */
-int vdma_backend_open_failed(int err, const char *path, const char *module);
+/*
+ * @path could not be opened. @module makes it, @udev is what a rule finds it by.
+ * EBUSY is not among it.
+ */
+int vdma_backend_open_failed(int err, const char *path, const char *module, const char *udev);
 
 /* The kernel drives other devices of the group. */
 int vdma_backend_not_viable(int group, const char *bdf);

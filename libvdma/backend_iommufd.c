@@ -35,7 +35,7 @@ static int iommufd_create(struct vdma_space **out)
 
 	fd = vdma_sys_open(IOMMU, O_RDWR);
 	if (fd < 0)
-		return vdma_backend_open_failed(fd, IOMMU, "iommufd");
+		return vdma_backend_open_failed(fd, IOMMU, "iommufd", "KERNEL==\"iommu\"");
 	space = calloc(1, sizeof(*space));
 	if (!space) {
 		err = vdma_fail_malloc(sizeof(*space));
@@ -72,11 +72,9 @@ static int no_node(const char *bdf)
 			 bdf);
 }
 
-static int explain_bind(int err, const char *bdf, int group, const char *path)
+static int explain_bind(int err, int group, const char *bdf)
 {
-	char node[32], others[256];
-
-	snprintf(node, sizeof(node), "/dev/vfio/%d", group);
+	char others[256];
 
 	switch (-err) {
 	case EPERM:
@@ -84,12 +82,8 @@ static int explain_bind(int err, const char *bdf, int group, const char *path)
 		vdma_host_group_text(group, bdf, true, others, sizeof(others));
 		return *others ? vdma_backend_not_viable(group, bdf) :
 				 vdma_backend_unsafe_irq(err, UNSAFE);
-	case EBUSY:
-		/* Somebody has it through its group. */
-		return vdma_backend_busy(err, node, path);
-	case EINVAL:
-		/* Bound before, through this very node. */
-		return vdma_backend_busy(err, path, node);
+	case EBUSY: /* somebody has its group */
+	case EINVAL: /* or has bound it before */ return vdma_backend_busy(err, group, bdf);
 	}
 	return vdma_fail_sys(err, "VFIO_DEVICE_BIND_IOMMUFD, %s", bdf);
 }
@@ -127,12 +121,12 @@ static int iommufd_attach(struct vdma_space *space, const char *bdf, int group)
 		return no_node(bdf);
 	fd = vdma_sys_open(path, O_RDWR);
 	if (fd < 0)
-		return vdma_backend_open_failed(fd, path, "vfio-pci");
+		return vdma_backend_open_failed(fd, path, "vfio-pci", "SUBSYSTEM==\"vfio-dev\"");
 	err = vdma_sys_ioctl(fd, IOMMUFD_ABI_DEVICE_BIND, &bind);
 	if (err < 0) {
 		/* First, lest we be found as who has it open. */
 		vdma_sys_close(fd);
-		return explain_bind(err, bdf, group, path);
+		return explain_bind(err, group, bdf);
 	}
 	err = vdma_sys_ioctl(fd, IOMMUFD_ABI_DEVICE_ATTACH, &attach);
 	if (err < 0) {
@@ -159,7 +153,7 @@ static void iommufd_detach(struct vdma_space *space, int group, int fd)
 static int iommufd_state(struct vdma_space *space, struct vdma_space_state *state)
 {
 	struct iommufd_abi_iova_ranges get = { .size = sizeof(get), .ioas_id = space->ioas };
-	struct iommufd_abi_range *ranges = NULL, *more;
+	struct vdma_range *ranges = NULL, *more;
 	int err;
 
 	for (;;) {
@@ -169,31 +163,22 @@ static int iommufd_state(struct vdma_space *space, struct vdma_space_state *stat
 			break;
 		more = realloc(ranges, get.num_iovas * sizeof(*ranges));
 		if (!more) {
-			err = vdma_fail_malloc(get.num_iovas * sizeof(*ranges));
-			goto free_ranges;
+			free(ranges);
+			return vdma_fail_malloc(get.num_iovas * sizeof(*ranges));
 		}
 		ranges = more;
 	}
 	if (err < 0) {
-		err = vdma_fail_sys(err, "IOMMU_IOAS_IOVA_RANGES");
-		goto free_ranges;
+		free(ranges);
+		return vdma_fail_sys(err, "IOMMU_IOAS_IOVA_RANGES");
 	}
 	*state = (struct vdma_space_state){
+		.ranges = ranges,
 		.nranges = get.num_iovas,
 		.page_sizes = get.out_iova_alignment,
 		.entries_left = UINT64_MAX,
 	};
-	state->ranges = calloc(get.num_iovas + 1, sizeof(*state->ranges));
-	if (!state->ranges) {
-		err = vdma_fail_malloc((get.num_iovas + 1) * sizeof(*state->ranges));
-		goto free_ranges;
-	}
-	for (size_t i = 0; i < state->nranges; i++)
-		state->ranges[i] = (struct vdma_range){ ranges[i].start, ranges[i].last };
-	err = 0;
-free_ranges:
-	free(ranges);
-	return err;
+	return 0;
 }
 
 /* Each address space counts anew, and against the sum of all of the user's. */

@@ -18,6 +18,7 @@
 #include "sys.h"
 
 #define CONTAINER "/dev/vfio/vfio"
+#define UDEV "SUBSYSTEM==\"vfio\""
 #define PARAMETERS "/sys/module/vfio_iommu_type1/parameters"
 #define UNSAFE PARAMETERS "/allow_unsafe_interrupts"
 
@@ -48,7 +49,7 @@ static int type1_create(struct vdma_space **out)
 
 	fd = vdma_sys_open(CONTAINER, O_RDWR);
 	if (fd < 0)
-		return vdma_backend_open_failed(fd, CONTAINER, "vfio-pci");
+		return vdma_backend_open_failed(fd, CONTAINER, "vfio-pci", UDEV);
 	ret = vdma_sys_ioctl(fd, VFIO_GET_API_VERSION, NULL);
 	if (ret < 0) {
 		ret = vdma_fail_sys(ret, "VFIO_GET_API_VERSION");
@@ -114,7 +115,7 @@ static int join_group(struct vdma_space *space, const char *bdf, int number, str
 	struct vfio_group_status status = { .argsz = sizeof(status) };
 	bool first = LIST_EMPTY(&space->groups);
 	struct group *group;
-	char path[32], node[64];
+	char path[32];
 	int err;
 
 	group = calloc(1, sizeof(*group));
@@ -125,10 +126,8 @@ static int join_group(struct vdma_space *space, const char *bdf, int number, str
 	group->fd = vdma_sys_open(path, O_RDWR);
 	if (group->fd < 0) {
 		err = group->fd == -EBUSY ?
-			      vdma_backend_busy(group->fd, path,
-						vdma_host_node(bdf, node, sizeof(node)) ? NULL :
-											  node) :
-			      vdma_backend_open_failed(group->fd, path, "vfio-pci");
+			      vdma_backend_busy(group->fd, number, bdf) :
+			      vdma_backend_open_failed(group->fd, path, "vfio-pci", UDEV);
 		goto free_group;
 	}
 	err = vdma_sys_ioctl(group->fd, VFIO_GROUP_GET_STATUS, &status);

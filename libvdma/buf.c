@@ -26,8 +26,10 @@ struct vdma_chunk {
 	LIST_ENTRY(vdma_chunk) link;
 	struct vdma_region *region;
 	struct vdma_iova_space space;
-	uint64_t *ends;	       /* a bit for each unit: the last one of a buffer */
-	uint32_t address_bits; /* what it was made for; buffers without limit keep off */
+	uint64_t *ends; /* a bit for each unit: the last one of a buffer */
+	/* What it was made for: buffers without a limit keep off those below one. */
+	uint32_t address_bits;
+	enum vdma_contiguity contiguity;
 };
 
 static int check(uint64_t len, const struct vdma_buf_opts *o)
@@ -50,17 +52,18 @@ static int check(uint64_t len, const struct vdma_buf_opts *o)
 	return 0;
 }
 
-/* May a buffer be taken from this chunk? */
+/*
+ * May a buffer be taken from this chunk? Who prefers one run takes what was had for
+ * somebody who does, be it less: it was tried then, and will be when this is full.
+ */
 static bool suits(const struct vdma_chunk *chunk, const struct vdma_buf_opts *o)
 {
-	enum vdma_provider provider = chunk->region->provider;
-
 	if (chunk->address_bits && !o->address_bits)
 		return false;
 	switch (o->contiguity) {
-	case VDMA_CONTIG_REQUIRED: return provider == VDMA_PROVIDER_CONTIG;
-	case VDMA_CONTIG_INDIFFERENT: return provider == VDMA_PROVIDER_ANON;
-	default: return true;
+	case VDMA_CONTIG_REQUIRED: return chunk->region->provider == VDMA_PROVIDER_CONTIG;
+	case VDMA_CONTIG_INDIFFERENT: return chunk->region->provider == VDMA_PROVIDER_ANON;
+	default: return chunk->contiguity != VDMA_CONTIG_INDIFFERENT;
 	}
 }
 
@@ -77,20 +80,20 @@ static void request(uint64_t len, const struct vdma_buf_opts *o, struct vdma_iov
 		req->limit = (UINT64_C(1) << o->address_bits) - 1;
 }
 
-/* Whether a unit is the last one of a buffer. */
-static bool is_end(const struct vdma_chunk *chunk, uint64_t unit)
+static void flip_end(struct vdma_chunk *chunk, uint64_t unit)
 {
-	return chunk->ends[unit / 64] >> unit % 64 & 1;
+	chunk->ends[unit / 64] ^= UINT64_C(1) << unit % 64;
 }
 
-static void set_end(struct vdma_chunk *chunk, uint64_t unit, bool on)
+/* The unit in which the buffer that @unit lies in ends, or the next one. */
+static uint64_t end_from(const struct vdma_chunk *chunk, uint64_t unit)
 {
-	uint64_t bit = UINT64_C(1) << unit % 64;
+	uint64_t word = unit / 64, words = chunk->space.units / 64;
+	uint64_t bits = chunk->ends[word] & UINT64_MAX << unit % 64;
 
-	if (on)
-		chunk->ends[unit / 64] |= bit;
-	else
-		chunk->ends[unit / 64] &= ~bit;
+	while (!bits && ++word < words)
+		bits = chunk->ends[word];
+	return bits ? 64 * word + (uint64_t)__builtin_ctzll(bits) : UINT64_MAX;
 }
 
 static uint64_t unit_of(const struct vdma_chunk *chunk, uint64_t iova)
@@ -104,24 +107,17 @@ static uint64_t unit_of(const struct vdma_chunk *chunk, uint64_t iova)
  */
 static int give_back(struct vdma_chunk *chunk, uint64_t iova, uint64_t len)
 {
-	uint64_t first = unit_of(chunk, iova), last, unit;
-	struct vdma_iova_space *space = &chunk->space;
+	uint64_t first = unit_of(chunk, iova), last = unit_of(chunk, iova + (len - 1));
 
-	if (!len || len > chunk->region->buf.len - (iova - chunk->region->buf.iova))
+	if (!len || last < first || end_from(chunk, first) != last)
 		return -EINVAL;
-	last = unit_of(chunk, iova + (len - 1));
-	for (unit = first; unit < last; unit++)
-		if (is_end(chunk, unit))
-			return -EINVAL;
-	if (!is_end(chunk, last))
+	/* A unit before it that is taken is the last one of another. */
+	if (first && end_from(chunk, first - 1) != first - 1 &&
+	    !vdma_iova_is_free(&chunk->space, iova - (1 << UNIT_SHIFT), 1))
 		return -EINVAL;
-	/* The unit before is a buffer's that goes on here? */
-	if (first && !is_end(chunk, first - 1) &&
-	    !vdma_iova_is_free(space, chunk->region->buf.iova + ((first - 1) << UNIT_SHIFT), 1))
+	if (vdma_iova_free(&chunk->space, iova, len))
 		return -EINVAL;
-	if (vdma_iova_free(space, iova, len))
-		return -EINVAL;
-	set_end(chunk, last, false);
+	flip_end(chunk, last);
 	return 0;
 }
 
@@ -141,12 +137,12 @@ static int chunk_destroy(struct vdma_arena *arena, struct vdma_chunk *chunk)
 }
 
 static int chunk_create(struct vdma_arena *arena, uint64_t len, enum vdma_provider provider,
-			uint32_t address_bits, struct vdma_chunk **out)
+			const struct vdma_buf_opts *o, struct vdma_chunk **out)
 {
-	struct vdma_region_opts o = {
-		.size = sizeof(o),
+	struct vdma_region_opts opts = {
+		.size = sizeof(opts),
 		.provider = provider,
-		.address_bits = address_bits,
+		.address_bits = o->address_bits,
 	};
 	struct vdma_chunk *chunk = calloc(1, sizeof(*chunk));
 	struct vdma_range whole;
@@ -154,7 +150,7 @@ static int chunk_create(struct vdma_arena *arena, uint64_t len, enum vdma_provid
 
 	if (!chunk)
 		return vdma_fail_malloc(sizeof(*chunk));
-	err = vdma_region_create(arena, len, &o, &chunk->region);
+	err = vdma_region_create(arena, len, &opts, &chunk->region);
 	if (err)
 		goto free_chunk;
 	whole.first = chunk->region->buf.iova;
@@ -166,7 +162,8 @@ static int chunk_create(struct vdma_arena *arena, uint64_t len, enum vdma_provid
 		err = vdma_fail_malloc(chunk->region->buf.len >> UNIT_SHIFT >> 3);
 		goto destroy_region;
 	}
-	chunk->address_bits = address_bits;
+	chunk->address_bits = o->address_bits;
+	chunk->contiguity = o->contiguity;
 	LIST_INSERT_HEAD(&arena->chunks, chunk, link);
 	arena->nchunks++;
 	*out = chunk;
@@ -193,9 +190,9 @@ static int grow_with(struct vdma_arena *arena, uint64_t len, const struct vdma_b
 	need = (need + 2 * MIB - 1) & ~(2 * MIB - 1);
 	if (usual < need)
 		usual = need;
-	err = chunk_create(arena, usual, provider, o->address_bits, chunk);
+	err = chunk_create(arena, usual, provider, o, chunk);
 	if (err && usual > need)
-		err = chunk_create(arena, need, provider, o->address_bits, chunk);
+		err = chunk_create(arena, need, provider, o, chunk);
 	return err;
 }
 
@@ -228,9 +225,9 @@ int vdma_buf_alloc(struct vdma_arena *arena, size_t len, const struct vdma_buf_o
 	uint64_t iova = VDMA_IOVA_NONE;
 	int err;
 
-	if (!arena || !buf)
+	if (!buf)
 		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "An argument is NULL.");
-	err = vdma_arena_check_ours(arena);
+	err = vdma_arena_check(arena);
 	if (!err)
 		err = vdma_opts_get(&o, sizeof(o), opts, sizeof(o));
 	if (!err)
@@ -253,7 +250,7 @@ int vdma_buf_alloc(struct vdma_arena *arena, size_t len, const struct vdma_buf_o
 			return err;
 		}
 	}
-	set_end(chunk, unit_of(chunk, iova + (len - 1)), true);
+	flip_end(chunk, unit_of(chunk, iova + (len - 1)));
 	all = chunk->region->buf;
 	arena->nbufs++;
 	pthread_mutex_unlock(&arena->buf_lock);
@@ -279,7 +276,7 @@ static void shrink(struct vdma_arena *arena, struct vdma_chunk *chunk)
 		return;
 	LIST_FOREACH(other, &arena->chunks, link)
 	if (other != chunk && !other->space.live && other->address_bits == chunk->address_bits &&
-	    other->region->provider == chunk->region->provider) {
+	    other->contiguity == chunk->contiguity) {
 		chunk_destroy(arena, chunk);
 		return;
 	}
@@ -292,9 +289,7 @@ int vdma_buf_free(struct vdma_arena *arena, const struct vdma_buf *buf)
 
 	if (!buf)
 		return 0;
-	if (!arena)
-		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "The arena is NULL.");
-	err = vdma_arena_check_ours(arena);
+	err = vdma_arena_check(arena);
 	if (err)
 		return err;
 	err = -EINVAL;
@@ -320,11 +315,8 @@ int vdma_buf_free(struct vdma_arena *arena, const struct vdma_buf *buf)
 int vdma_buf_trim(struct vdma_arena *arena)
 {
 	struct vdma_chunk *chunk, *next;
-	int err, ret;
+	int err, ret = vdma_arena_check(arena);
 
-	if (!arena)
-		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "The arena is NULL.");
-	ret = vdma_arena_check_ours(arena);
 	if (ret)
 		return ret;
 	pthread_mutex_lock(&arena->buf_lock);

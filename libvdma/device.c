@@ -86,15 +86,24 @@ static int config_access(struct vdma_device *dev, unsigned int offset, unsigned 
 	return 0;
 }
 
+int vdma_device_check(const struct vdma_device *dev)
+{
+	if (!dev)
+		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "The device is NULL.");
+	return vdma_arena_check(dev->ioas->arena);
+}
+
 int vdma_device_config_read(struct vdma_device *dev, unsigned int offset, unsigned int width,
 			    uint32_t *value)
 {
 	unsigned char bytes[4] = { 0 };
 	int err;
 
-	if (!dev || !value)
+	if (!value)
 		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "An argument is NULL.");
-	err = config_access(dev, offset, width, bytes, false);
+	err = vdma_device_check(dev);
+	if (!err)
+		err = config_access(dev, offset, width, bytes, false);
 	if (err)
 		return err;
 	*value = bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 |
@@ -108,10 +117,13 @@ int vdma_device_config_write(struct vdma_device *dev, unsigned int offset, unsig
 	unsigned char bytes[4] = { (unsigned char)value, (unsigned char)(value >> 8),
 				   (unsigned char)(value >> 16), (unsigned char)(value >> 24) };
 
-	if (!dev || (width < 4 && value >> (8 * width)))
-		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL,
-				 "The device is NULL, or 0x%x does not fit into %u bytes.", value,
-				 width);
+	int err = vdma_device_check(dev);
+
+	if (err)
+		return err;
+	if (width < 4 && value >> (8 * width))
+		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "0x%x does not fit into %u bytes.",
+				 value, width);
 	return config_access(dev, offset, width, bytes, true);
 }
 
@@ -134,8 +146,10 @@ static int set_command(struct vdma_device *dev, uint32_t set, uint32_t clear)
 
 int vdma_device_set_bus_master(struct vdma_device *dev, int on)
 {
-	if (!dev)
-		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "The device is NULL.");
+	int err = vdma_device_check(dev);
+
+	if (err)
+		return err;
 	return set_command(dev, on ? PCI_COMMAND_MASTER : 0, on ? 0 : PCI_COMMAND_MASTER);
 }
 
@@ -241,7 +255,7 @@ int vdma_device_open(struct vdma_ioas *ioas, const char *bdf, const struct vdma_
 
 	if (!ioas || !bdf || !out)
 		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "An argument is NULL.");
-	err = vdma_arena_check_ours(ioas->arena);
+	err = vdma_arena_check(ioas->arena);
 	if (!err)
 		err = vdma_opts_get(&o, sizeof(o), opts, sizeof(o));
 	if (err)
@@ -282,7 +296,7 @@ int vdma_device_close(struct vdma_device *dev)
 
 	if (!dev)
 		return 0;
-	err = vdma_arena_check_ours(dev->ioas->arena);
+	err = vdma_device_check(dev);
 	if (err)
 		return err;
 	/*
@@ -310,9 +324,9 @@ int vdma_device_query(struct vdma_device *dev, struct vdma_device_info *info)
 	unsigned int i;
 	int err;
 
-	if (!dev)
-		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "The device is NULL.");
-	err = vdma_info_check(info, sizeof(now));
+	err = vdma_device_check(dev);
+	if (!err)
+		err = vdma_info_check(info, sizeof(now));
 	if (err)
 		return err;
 	memcpy(now.bdf, dev->bdf.s, sizeof(now.bdf));
@@ -381,9 +395,11 @@ static int map_bar(struct vdma_device *dev, const struct vfio_region_info *r, vo
 int vdma_device_bar(struct vdma_device *dev, unsigned int index, struct vdma_bar *bar)
 {
 	struct vfio_region_info *r;
-	int err = 0;
+	int err = vdma_device_check(dev);
 
-	if (!dev || !bar)
+	if (err)
+		return err;
+	if (!bar)
 		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "An argument is NULL.");
 	if (index >= VDMA_NBARS || !dev->bars[index].len)
 		return vdma_fail(VDMA_CAUSE_NOT_THERE, NULL, "%s has no BAR %u.", dev->bdf.s,
@@ -412,10 +428,10 @@ int vdma_device_bar(struct vdma_device *dev, unsigned int index, struct vdma_bar
 
 int vdma_device_reset(struct vdma_device *dev)
 {
-	int err;
+	int err = vdma_device_check(dev);
 
-	if (!dev)
-		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "The device is NULL.");
+	if (err)
+		return err;
 	if (!dev->can_reset)
 		return vdma_fail(
 			VDMA_CAUSE_UNSUPPORTED, NULL,

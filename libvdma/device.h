@@ -40,6 +40,9 @@ struct vdma_device {
 	int *vectors;	       /* eventfds */
 };
 
+/* Is there a device, and its arena this process's? Explained. */
+int vdma_device_check(const struct vdma_device *dev);
+
 /* The vectors of each kind, at open. */
 int vdma_device_irq_probe(struct vdma_device *dev);
 

@@ -119,12 +119,13 @@ static int enable(struct vdma_device *dev, enum vdma_irq_kind kind, unsigned int
 
 int vdma_device_irq_enable(struct vdma_device *dev, enum vdma_irq_kind kind, unsigned int count)
 {
-	int err;
+	int err = vdma_device_check(dev);
 
-	if (!dev || (size_t)kind >= NKINDS || !count)
+	if (err)
+		return err;
+	if ((size_t)kind >= NKINDS || !count)
 		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL,
-				 "The device is NULL, the kind (%d) unknown, or no vector asked for.",
-				 (int)kind);
+				 "The kind (%d) is unknown, or no vector asked for.", (int)kind);
 	pthread_mutex_lock(&dev->lock);
 	err = enable(dev, kind, count);
 	pthread_mutex_unlock(&dev->lock);
@@ -133,10 +134,10 @@ int vdma_device_irq_enable(struct vdma_device *dev, enum vdma_irq_kind kind, uns
 
 int vdma_device_irq_disable(struct vdma_device *dev)
 {
-	int err = 0;
+	int err = vdma_device_check(dev);
 
-	if (!dev)
-		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "The device is NULL.");
+	if (err)
+		return err;
 	pthread_mutex_lock(&dev->lock);
 	if (dev->nvectors) {
 		/* A count of 0 is how the API switches an index off. */
@@ -152,9 +153,11 @@ int vdma_device_irq_disable(struct vdma_device *dev)
 
 int vdma_device_irq_fd(struct vdma_device *dev, unsigned int vector, int *fd)
 {
-	int err = 0;
+	int err = vdma_device_check(dev);
 
-	if (!dev || !fd)
+	if (err)
+		return err;
+	if (!fd)
 		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "An argument is NULL.");
 	pthread_mutex_lock(&dev->lock);
 	if (vector < dev->nvectors)
@@ -206,10 +209,10 @@ int vdma_device_irq_wait(struct vdma_device *dev, unsigned int vector, int timeo
 
 static int mask(struct vdma_device *dev, uint32_t action)
 {
-	int err;
+	int err = vdma_device_check(dev);
 
-	if (!dev)
-		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "The device is NULL.");
+	if (err)
+		return err;
 	pthread_mutex_lock(&dev->lock);
 	if (!dev->nvectors)
 		err = vdma_fail(VDMA_CAUSE_NOT_THERE, NULL, "Interrupts of %s are off.",

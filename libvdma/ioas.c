@@ -14,22 +14,25 @@ static const struct vdma_backend_ops *const backends[] = {
 	[VDMA_BACKEND_IOMMUFD] = &vdma_backend_iommufd,
 };
 
-/* Containers first, which every kernel has that has VFIO; both can do the same. */
-static int choose(struct vdma_ioas *ioas, enum vdma_backend wanted)
+static int create_space(struct vdma_ioas *ioas, enum vdma_backend backend, const char *reason)
 {
-	int err;
+	ioas->ops = backends[backend];
+	ioas->reason = reason;
+	return ioas->ops->create(&ioas->space);
+}
 
-	ioas->ops = backends[wanted == VDMA_BACKEND_AUTO ? VDMA_BACKEND_TYPE1 : wanted];
-	ioas->reason = wanted == VDMA_BACKEND_AUTO ? "VFIO has containers of type1 v2" :
-						     "the caller named it";
-	err = ioas->ops->create(&ioas->space);
-	if (wanted == VDMA_BACKEND_AUTO && (err == -ENOENT || err == -EOPNOTSUPP) &&
-	    !vdma_sys_exists("/dev/iommu")) {
-		ioas->ops = &vdma_backend_iommufd;
-		ioas->reason = "VFIO has no containers of type1 v2, but iommufd is there";
-		err = ioas->ops->create(&ioas->space);
-	}
-	return err;
+/* Containers first, which every kernel has that has VFIO; both can do the same. */
+static int choose(struct vdma_ioas *ioas)
+{
+	static const char *const has = "VFIO has containers of type1 v2";
+	int err = create_space(ioas, VDMA_BACKEND_TYPE1, has);
+
+	if (err != -ENOENT && err != -EOPNOTSUPP)
+		return err;
+	err = create_space(ioas, VDMA_BACKEND_IOMMUFD,
+			   "VFIO has no containers of type1 v2, but iommufd is there");
+	/* Without either, VFIO's reason is the one to tell. */
+	return err == -ENOENT ? create_space(ioas, VDMA_BACKEND_TYPE1, has) : err;
 }
 
 int vdma_ioas_create(struct vdma_arena *arena, const struct vdma_ioas_opts *opts,
@@ -40,9 +43,9 @@ int vdma_ioas_create(struct vdma_arena *arena, const struct vdma_ioas_opts *opts
 	unsigned int slot = 0;
 	int err;
 
-	if (!arena || !out)
+	if (!out)
 		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "An argument is NULL.");
-	err = vdma_arena_check_ours(arena);
+	err = vdma_arena_check(arena);
 	if (!err)
 		err = vdma_opts_get(&o, sizeof(o), opts, sizeof(o));
 	if (err)
@@ -56,7 +59,8 @@ int vdma_ioas_create(struct vdma_arena *arena, const struct vdma_ioas_opts *opts
 		return vdma_fail_malloc(sizeof(*ioas));
 	ioas->arena = arena;
 	LIST_INIT(&ioas->devices);
-	err = choose(ioas, o.backend);
+	err = o.backend == VDMA_BACKEND_AUTO ? choose(ioas) :
+					       create_space(ioas, o.backend, "the caller named it");
 	if (err)
 		goto free_ioas;
 
@@ -95,7 +99,7 @@ int vdma_ioas_destroy(struct vdma_ioas *ioas)
 	if (!ioas)
 		return 0;
 	arena = ioas->arena;
-	err = vdma_arena_check_ours(arena);
+	err = vdma_arena_check(arena);
 	if (err)
 		return err;
 	pthread_mutex_lock(&arena->lock);
@@ -122,7 +126,9 @@ int vdma_ioas_query(struct vdma_ioas *ioas, struct vdma_ioas_info *info)
 
 	if (!ioas)
 		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "The address space is NULL.");
-	err = vdma_info_check(info, sizeof(now));
+	err = vdma_arena_check(ioas->arena);
+	if (!err)
+		err = vdma_info_check(info, sizeof(now));
 	if (err)
 		return err;
 	pthread_mutex_lock(&ioas->arena->lock);
@@ -147,9 +153,13 @@ int vdma_ioas_query(struct vdma_ioas *ioas, struct vdma_ioas_info *info)
 int vdma_ioas_ranges(struct vdma_ioas *ioas, struct vdma_range *ranges, size_t *count)
 {
 	size_t i;
+	int err;
 
 	if (!ioas || !count || (*count && !ranges))
 		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "An argument is NULL.");
+	err = vdma_arena_check(ioas->arena);
+	if (err)
+		return err;
 	pthread_mutex_lock(&ioas->arena->lock);
 	for (i = 0; i < ioas->nranges && i < *count; i++)
 		ranges[i] = ioas->ranges[i];

@@ -16,7 +16,6 @@
 #define IOMMUFD_ABI_NR(nr) (';' << 8 | (nr))
 
 /* On /dev/iommu. */
-#define IOMMUFD_ABI_DESTROY IOMMUFD_ABI_NR(0x80)
 #define IOMMUFD_ABI_IOAS_ALLOC IOMMUFD_ABI_NR(0x81)
 #define IOMMUFD_ABI_IOAS_IOVA_RANGES IOMMUFD_ABI_NR(0x84)
 #define IOMMUFD_ABI_IOAS_MAP IOMMUFD_ABI_NR(0x85)
@@ -36,18 +35,13 @@ struct iommufd_abi_ioas_alloc {
 	uint32_t out_ioas_id;
 };
 
-struct iommufd_abi_range {
-	uint64_t start;
-	uint64_t last;
-};
-
 /* EMSGSIZE if there are more ranges than @num_iovas, which says how many then. */
 struct iommufd_abi_iova_ranges {
 	uint32_t size;
 	uint32_t ioas_id;
 	uint32_t num_iovas;
 	uint32_t reserved;
-	uint64_t allowed_iovas; /* pointer to struct iommufd_abi_range */
+	uint64_t allowed_iovas; /* pointer to struct vdma_range, which is as the kernel's */
 	uint64_t out_iova_alignment;
 };
 

@@ -474,8 +474,7 @@ static bool allowed(const struct vdma_iova_space *space, const struct vdma_iova_
 {
 	const struct vdma_range *u = &space->usable[req->bottom_up ? i : space->nusable - 1 - i];
 
-	return to_units(space, u->first > req->first ? u->first : req->first,
-			u->last < req->limit ? u->last : req->limit, out);
+	return to_units(space, u->first, u->last < req->limit ? u->last : req->limit, out);
 }
 
 /* A block aligned to its own size crosses no boundary that it could keep. */
@@ -547,21 +546,6 @@ int vdma_iova_alloc(struct vdma_iova_space *space, const struct vdma_iova_reques
 	return 0;
 }
 
-/* All of it from free to taken, or back; false if it is not that. */
-static bool change(struct vdma_iova_space *space, uint64_t iova, uint64_t len, bool take)
-{
-	struct vdma_range r;
-
-	if (!exactly(space, iova, len, &r))
-		return false;
-	if (!take && mark_children(space, r.first, r.last, false))
-		return true;
-	if (seek(space, top(space), 0, r.first, r.last, !take, true) != NONE)
-		return false;
-	mark(space, top(space), 0, r.first, r.last, take);
-	return true;
-}
-
 bool vdma_iova_is_free(const struct vdma_iova_space *space, uint64_t iova, uint64_t len)
 {
 	struct vdma_range r;
@@ -570,18 +554,17 @@ bool vdma_iova_is_free(const struct vdma_iova_space *space, uint64_t iova, uint6
 	       seek(space, top(space), 0, r.first, r.last, false, true) == NONE;
 }
 
-int vdma_iova_take(struct vdma_iova_space *space, uint64_t iova, uint64_t len)
-{
-	if (!change(space, iova, len, true))
-		return -EBUSY;
-	space->live++;
-	return 0;
-}
-
 int vdma_iova_free(struct vdma_iova_space *space, uint64_t iova, uint64_t len)
 {
-	if (!change(space, iova, len, false))
+	struct vdma_range r;
+
+	if (!exactly(space, iova, len, &r))
 		return -EINVAL;
+	if (!mark_children(space, r.first, r.last, false)) {
+		if (seek(space, top(space), 0, r.first, r.last, true, true) != NONE)
+			return -EINVAL;
+		mark(space, top(space), 0, r.first, r.last, false);
+	}
 	space->live--;
 	return 0;
 }

@@ -37,7 +37,6 @@ struct vdma_iova_request {
 	uint64_t len;	   /* at least 1; in whole units */
 	uint64_t align;	   /* a power of two; 0 for none */
 	uint64_t boundary; /* a power of two, no multiple of which is crossed; 0 for none */
-	uint64_t first;	   /* the first byte is not below it */
 	uint64_t limit;	   /* the last byte is not above it */
 	bool bottom_up;	   /* towards the lowest address that fits, else the highest */
 };
@@ -59,9 +58,6 @@ int vdma_iova_set_usable(struct vdma_iova_space *space, const struct vdma_range 
  */
 int vdma_iova_alloc(struct vdma_iova_space *space, const struct vdma_iova_request *req,
 		    uint64_t *iova);
-
-/* Takes that very range; -EBUSY unless all of it is free, usable or not. */
-int vdma_iova_take(struct vdma_iova_space *space, uint64_t iova, uint64_t len);
 
 /* -EINVAL, and nothing has changed, unless all of it is taken. */
 int vdma_iova_free(struct vdma_iova_space *space, uint64_t iova, uint64_t len);

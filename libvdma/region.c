@@ -152,9 +152,9 @@ int vdma_region_create(struct vdma_arena *arena, size_t len, const struct vdma_r
 	size_t unit;
 	int err;
 
-	if (!arena || !out)
+	if (!out)
 		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "An argument is NULL.");
-	err = vdma_arena_check_ours(arena);
+	err = vdma_arena_check(arena);
 	if (!err)
 		err = vdma_opts_get(&o, sizeof(o), opts, sizeof(o));
 	if (!err)
@@ -196,7 +196,7 @@ int vdma_region_destroy(struct vdma_region *region)
 	if (!region)
 		return 0;
 	arena = region->arena;
-	err = vdma_arena_check_ours(arena);
+	err = vdma_arena_check(arena);
 	if (err)
 		return err;
 	pthread_mutex_lock(&arena->lock);
@@ -250,7 +250,9 @@ int vdma_region_query(struct vdma_region *region, struct vdma_region_info *info)
 
 	if (!region)
 		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "The region is NULL.");
-	err = vdma_info_check(info, sizeof(now));
+	err = vdma_arena_check(region->arena);
+	if (!err)
+		err = vdma_info_check(info, sizeof(now));
 	if (err)
 		return err;
 	now.buf_len = region->buf.len;

@@ -26,8 +26,8 @@ extern "C" {
 
 /**
  * enum vdma_contiguity - must the buffer be one physical run?
- * @VDMA_CONTIG_PREFERRED: memory of map_contig.ko; if there is none, huge
- *                         pages, then ordinary ones
+ * @VDMA_CONTIG_PREFERRED: memory of map_contig.ko; if there is none when the
+ *                         arena grows, huge pages, then ordinary ones
  * @VDMA_CONTIG_REQUIRED: memory of map_contig.ko, or the call fails
  * @VDMA_CONTIG_INDIFFERENT: ordinary memory. It is contiguous for the device
  *                           in any case, at its IOVA.
@@ -80,8 +80,7 @@ VDMA_API int vdma_buf_alloc(struct vdma_arena *arena, size_t len, const struct v
  * @arena: where it came from
  * @buf: as vdma_buf_alloc() filled it in, or a copy; NULL is allowed
  *
- * The device must not use it any more. What becomes of memory that still is in
- * a chunk is not visible from outside.
+ * The device must not use it any more.
  *
  * Return: 0; -EINVAL if there is no such buffer, or no more. If a chunk could
  * not be unmapped, it stays. Thread-safe.

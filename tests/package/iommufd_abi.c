@@ -4,6 +4,7 @@
 #include <linux/iommufd.h>
 #include <linux/vfio.h>
 #include <stddef.h>
+#include <vdma/types.h>
 
 #include "iommufd_abi.h"
 
@@ -13,7 +14,6 @@
 	SAME(offsetof(struct ours, member), offsetof(struct theirs, member)); \
 	SAME(sizeof(((struct ours *)0)->member), sizeof(((struct theirs *)0)->member))
 
-SAME(IOMMUFD_ABI_DESTROY, IOMMU_DESTROY);
 SAME(IOMMUFD_ABI_IOAS_ALLOC, IOMMU_IOAS_ALLOC);
 SAME(IOMMUFD_ABI_IOAS_IOVA_RANGES, IOMMU_IOAS_IOVA_RANGES);
 SAME(IOMMUFD_ABI_IOAS_MAP, IOMMU_IOAS_MAP);
@@ -29,9 +29,9 @@ SAME_MEMBER(iommufd_abi_ioas_alloc, iommu_ioas_alloc, size);
 SAME_MEMBER(iommufd_abi_ioas_alloc, iommu_ioas_alloc, flags);
 SAME_MEMBER(iommufd_abi_ioas_alloc, iommu_ioas_alloc, out_ioas_id);
 
-SAME_SIZE(iommufd_abi_range, iommu_iova_range);
-SAME_MEMBER(iommufd_abi_range, iommu_iova_range, start);
-SAME_MEMBER(iommufd_abi_range, iommu_iova_range, last);
+SAME_SIZE(vdma_range, iommu_iova_range);
+SAME(offsetof(struct vdma_range, first), offsetof(struct iommu_iova_range, start));
+SAME_MEMBER(vdma_range, iommu_iova_range, last);
 
 SAME_SIZE(iommufd_abi_iova_ranges, iommu_ioas_iova_ranges);
 SAME_MEMBER(iommufd_abi_iova_ranges, iommu_ioas_iova_ranges, ioas_id);

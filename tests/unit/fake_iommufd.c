@@ -117,17 +117,16 @@ static int unmap(struct space *s, struct iommufd_abi_ioas_unmap *u)
 
 static int iova_ranges(const struct space *s, struct iommufd_abi_iova_ranges *r)
 {
-	struct iommufd_abi_range *out = (void *)(uintptr_t)r->allowed_iovas;
-	uint32_t room = r->num_iovas, i;
+	static const struct vdma_range all[] = { { 0, UINT64_MAX } };
+	uint32_t room = r->num_iovas;
 
+	/* Before there is a device, nothing limits it. */
 	r->num_iovas = s->devices ? (uint32_t)fake.nranges : 1;
 	r->out_iova_alignment = s->devices ? 4096 : 1;
 	if (room < r->num_iovas)
 		return -EMSGSIZE;
-	for (i = 0; i < r->num_iovas; i++)
-		out[i] = s->devices ? (struct iommufd_abi_range){ fake.ranges[i].first,
-								  fake.ranges[i].last } :
-				      (struct iommufd_abi_range){ 0, UINT64_MAX };
+	memcpy((void *)(uintptr_t)r->allowed_iovas, s->devices ? fake.ranges : all,
+	       r->num_iovas * sizeof(*all));
 	return 0;
 }
 

@@ -50,7 +50,8 @@ static void put(const struct vdma_buf *buf)
 
 static void test_one(void **state)
 {
-	struct vdma_buf a, b, copy;
+	struct vdma_buf a, b, c, copy;
+	unsigned long calls;
 
 	(void)state;
 	ASSERT_OK(vdma_buf_alloc(arena, 100, NULL, &a));
@@ -62,6 +63,12 @@ static void test_one(void **state)
 	assert_true(b.iova >= a.iova + 128 || a.iova >= b.iova + 64);
 	assert_int_equal(a.pa - b.pa, a.iova - b.iova);
 	memset(a.va, 0xff, a.len);
+
+	/* Out of a chunk that is there, and back: without a system call. */
+	calls = fake.calls;
+	c = get(5000, (struct vdma_buf_opts){ 0 });
+	put(&c);
+	assert_int_equal(fake.calls, calls);
 
 	/* Not a part of it, not more than it, not twice, not of somewhere else. */
 	copy = a;
@@ -168,6 +175,14 @@ static void test_fallback(void **state)
 	put(&a);
 	put(&b);
 	put(&c);
+	ASSERT_OK(vdma_buf_trim(arena));
+	/* What is there for who does not care is not preferred. */
+	a = get(4096, (struct vdma_buf_opts){ .contiguity = VDMA_CONTIG_INDIFFERENT });
+	b = get(4096, (struct vdma_buf_opts){ 0 });
+	assert_true(a.pa == VDMA_PA_NONE);
+	assert_true(b.pa != VDMA_PA_NONE);
+	put(&a);
+	put(&b);
 }
 
 /* Eight entries, one of them gone: 64 buffers in at most 7 chunks; then a refusal. */
@@ -218,8 +233,15 @@ static void test_entries(void **state)
 static int child(struct vdma_ioas *ioas, struct vdma_device *dev, struct vdma_region *region,
 		 struct vdma_buf *buf)
 {
+	struct vdma_arena_info arena_info = { .size = sizeof(arena_info) };
+	struct vdma_region_info region_info = { .size = sizeof(region_info) };
+	struct vdma_ioas_info ioas_info = { .size = sizeof(ioas_info) };
+	struct vdma_device_info dev_info = { .size = sizeof(dev_info) };
 	struct vdma_region *other;
 	struct vdma_device *nic;
+	struct vdma_bar bar;
+	uint32_t value;
+	size_t n = 0;
 	struct vdma_arena *own;
 	struct vdma_ioas *more;
 	struct vdma_buf b;
@@ -233,6 +255,21 @@ static int child(struct vdma_ioas *ioas, struct vdma_device *dev, struct vdma_re
 	ASSERT_FAILS(vdma_ioas_create(arena, NULL, &more), ECHILD, VDMA_CAUSE_FORKED, "");
 	ASSERT_FAILS(vdma_device_open(ioas, EDU, NULL, &nic), ECHILD, VDMA_CAUSE_FORKED, "");
 	ASSERT_FAILS(vdma_device_close(dev), ECHILD, VDMA_CAUSE_FORKED, "");
+	ASSERT_FAILS(vdma_arena_query(arena, &arena_info), ECHILD, VDMA_CAUSE_FORKED, "");
+	ASSERT_FAILS(vdma_arena_ranges(arena, NULL, &n), ECHILD, VDMA_CAUSE_FORKED, "");
+	ASSERT_FAILS(vdma_region_query(region, &region_info), ECHILD, VDMA_CAUSE_FORKED, "");
+	ASSERT_FAILS(vdma_ioas_query(ioas, &ioas_info), ECHILD, VDMA_CAUSE_FORKED, "");
+	ASSERT_FAILS(vdma_ioas_ranges(ioas, NULL, &n), ECHILD, VDMA_CAUSE_FORKED, "");
+	ASSERT_FAILS(vdma_device_query(dev, &dev_info), ECHILD, VDMA_CAUSE_FORKED, "");
+	ASSERT_FAILS(vdma_device_bar(dev, 0, &bar), ECHILD, VDMA_CAUSE_FORKED, "");
+	ASSERT_FAILS(vdma_device_config_read(dev, 0, 4, &value), ECHILD, VDMA_CAUSE_FORKED, "");
+	ASSERT_FAILS(vdma_device_config_write(dev, 4, 2, 0), ECHILD, VDMA_CAUSE_FORKED, "");
+	ASSERT_FAILS(vdma_device_set_bus_master(dev, 0), ECHILD, VDMA_CAUSE_FORKED, "");
+	ASSERT_FAILS(vdma_device_reset(dev), ECHILD, VDMA_CAUSE_FORKED, "");
+	ASSERT_FAILS(vdma_device_irq_enable(dev, VDMA_IRQ_MSI, 1), ECHILD, VDMA_CAUSE_FORKED, "");
+	ASSERT_FAILS(vdma_device_irq_disable(dev), ECHILD, VDMA_CAUSE_FORKED, "");
+	ASSERT_FAILS(vdma_device_irq_mask(dev), ECHILD, VDMA_CAUSE_FORKED, "");
+	ASSERT_FAILS(vdma_device_irq_wait(dev, 0, 0, NULL), ECHILD, VDMA_CAUSE_FORKED, "");
 	ASSERT_FAILS(vdma_ioas_destroy(ioas), ECHILD, VDMA_CAUSE_FORKED, "");
 	ASSERT_FAILS(vdma_arena_destroy(arena), ECHILD, VDMA_CAUSE_FORKED, "");
 	ASSERT_OK(vdma_arena_create(NULL, &own));
