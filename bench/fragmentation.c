@@ -30,6 +30,7 @@
 
 #include <vdma/uapi/map_contig.h>
 
+#include "../tests/random.h"
 #include "registration.h"
 
 #define MIB (1024UL * 1024)
@@ -57,10 +58,7 @@ static void die(const char *what)
 
 static uint64_t draw(uint64_t below)
 {
-	random_state ^= random_state >> 12;
-	random_state ^= random_state << 25;
-	random_state ^= random_state >> 27;
-	return (random_state * 0x2545f4914f6cdd1dULL >> 16) % below;
+	return random_below(&random_state, below);
 }
 
 static double now_ms(void)

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "../libvdma/iova.h"
+#include "../tests/random.h"
 
 #define PROCESSES 5
 #define ROUNDS 500000
@@ -45,10 +46,7 @@ static uint64_t rng = 1;
 
 static uint64_t rnd(uint64_t below)
 {
-	rng ^= rng >> 12;
-	rng ^= rng << 25;
-	rng ^= rng >> 27;
-	return (rng * UINT64_C(0x2545f4914f6cdd1d) >> 33) % below;
+	return random_below(&rng, below);
 }
 
 static double now_ns(void)

@@ -171,6 +171,12 @@ static void c6_copy_is_charged_to_memory_cgroup(void)
 	CHECK_EQ(with_group("max", in_wide_group), 0);
 }
 
+static void fork_once(void)
+{
+	if (!fork())
+		_exit(0);
+}
+
 /* Killed in the midst of copying: it ends at once. */
 static void c6_fork_can_be_killed(void)
 {
@@ -178,30 +184,13 @@ static void c6_fork_can_be_killed(void)
 	double worst = 0, idle = kill_idle_ms(len);
 
 	for (unsigned int i = 0; i < 3; i++) {
-		int ends[2];
+		pid_t pid = holder(len, fork_once);
 		double took;
-		char byte;
-		pid_t pid;
 
-		CHECK_OK(pipe(ends));
-		pid = fork();
-		CHECK_OK(pid);
-		if (!pid) {
-			char *va = contig_alloc(len);
-
-			CHECK_OK(va);
-			CHECK_EQ(write(ends[1], "", 1), 1);
-			for (;;)
-				if (!fork())
-					_exit(0);
-		}
-		CHECK_EQ(read(ends[0], &byte, 1), 1);
 		usleep(20 * 1000 + i * 30 * 1000);
 		took = kill_ms(pid);
 		if (took > worst)
 			worst = took;
-		close(ends[0]);
-		close(ends[1]);
 		CHECK_EQ(ledger_wait(0), 0);
 	}
 	note("a process that copies 400 MiB at fork is gone %.0f ms after SIGKILL, at worst, one that sleeps %.0f ms",

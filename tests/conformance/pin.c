@@ -20,7 +20,7 @@
 #include <infiniband/verbs.h>
 #endif
 
-#include "iommufd_abi.h"
+#include "../../libvdma/iommufd_abi.h"
 #include "suite.h"
 #include "vfio_edu.h"
 
@@ -89,26 +89,27 @@ static int vfio_cdev_open(void)
 static void d8_iommufd(void)
 {
 	int iommufd = open("/dev/iommu", O_RDWR | O_CLOEXEC), device;
-	struct iommufd_ioas_alloc ioas = { .size = sizeof(ioas) };
-	struct iommufd_ioas_map map = { .size = sizeof(map) };
-	struct vfio_bind_iommufd bind = { .argsz = sizeof(bind) };
-	struct vfio_attach_pt attach = { .argsz = sizeof(attach) };
+	struct iommufd_abi_ioas_alloc ioas = { .size = sizeof(ioas) };
+	struct iommufd_abi_ioas_map map = { .size = sizeof(map) };
+	struct iommufd_abi_bind bind = { .argsz = sizeof(bind) };
+	struct iommufd_abi_attach attach = { .argsz = sizeof(attach) };
 	char *va;
 
 	SKIP_IF(iommufd < 0, "the kernel has no iommufd");
 	device = vfio_cdev_open();
 	va = new_memory();
 	bind.iommufd = iommufd;
-	CHECK_OK(ioctl(device, VFIO_BIND_IOMMUFD, &bind));
-	CHECK_OK(ioctl(iommufd, IOMMUFD_IOAS_ALLOC, &ioas));
+	CHECK_OK(ioctl(device, IOMMUFD_ABI_DEVICE_BIND, &bind));
+	CHECK_OK(ioctl(iommufd, IOMMUFD_ABI_IOAS_ALLOC, &ioas));
 	attach.pt_id = ioas.out_ioas_id;
-	CHECK_OK(ioctl(device, VFIO_ATTACH_PT, &attach));
-	map.flags = IOMMUFD_MAP_FIXED | IOMMUFD_MAP_WRITE | IOMMUFD_MAP_READ;
+	CHECK_OK(ioctl(device, IOMMUFD_ABI_DEVICE_ATTACH, &attach));
+	map.flags = IOMMUFD_ABI_MAP_FIXED_IOVA | IOMMUFD_ABI_MAP_WRITEABLE |
+		    IOMMUFD_ABI_MAP_READABLE;
 	map.ioas_id = ioas.out_ioas_id;
 	map.user_va = (uintptr_t)va;
 	map.length = LEN;
 	map.iova = DMA_IOVA;
-	CHECK_OK(ioctl(iommufd, IOMMUFD_IOAS_MAP, &map));
+	CHECK_OK(ioctl(iommufd, IOMMUFD_ABI_IOAS_MAP, &map));
 	/* The device has it open too; the pin is gone when the device leaves. */
 	close(iommufd);
 	check_pinned_until(va, LEN, close_it, &device);

@@ -127,12 +127,11 @@ double kill_ms(pid_t pid)
 	return now_ms() - start;
 }
 
-double kill_idle_ms(size_t len)
+pid_t holder(size_t len, void (*forever)(void))
 {
 	int ends[2];
 	char byte;
 	pid_t pid;
-	double took;
 
 	CHECK_OK(pipe(ends));
 	pid = fork();
@@ -141,13 +140,22 @@ double kill_idle_ms(size_t len)
 		CHECK_OK(contig_alloc(len));
 		CHECK_EQ(write(ends[1], "", 1), 1);
 		for (;;)
-			pause();
+			forever();
 	}
 	CHECK_EQ(read(ends[0], &byte, 1), 1);
-	took = kill_ms(pid);
 	close(ends[0]);
 	close(ends[1]);
-	return took;
+	return pid;
+}
+
+static void sleep_on(void)
+{
+	pause();
+}
+
+double kill_idle_ms(size_t len)
+{
+	return kill_ms(holder(len, sleep_on));
 }
 
 void *contig_map(void *addr, size_t len, int prot, int flags, int fd, off_t offset)

@@ -84,7 +84,9 @@ void note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void *contig_alloc(size_t len);
 /* Milliseconds until pid is gone after SIGKILL. */
 double kill_ms(pid_t pid);
-/* The same of a process that holds len bytes and sleeps: what tearing down costs by itself. */
+/* A child that has len bytes when this returns, and then does what is said, for ever. */
+pid_t holder(size_t len, void (*forever)(void));
+/* kill_ms() of a holder that sleeps: what tearing down costs by itself. */
 double kill_idle_ms(size_t len);
 /* mmap() as that front end has it, if it takes MAP_CONTIG. */
 void *contig_map(void *addr, size_t len, int prot, int flags, int fd, off_t offset);

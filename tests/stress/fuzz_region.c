@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include "fuzz.h"
+#include "../random.h"
 
 /* Beyond, a check looks at some pages only. */
 #define CHECK_PAGES 600
@@ -41,13 +42,7 @@ void guard_setup(void)
 /* xorshift64* */
 uint64_t draw(struct fuzzer *fuzzer, uint64_t below)
 {
-	uint64_t x = fuzzer->random;
-
-	x ^= x >> 12;
-	x ^= x << 25;
-	x ^= x >> 27;
-	fuzzer->random = x;
-	return (x * 0x2545f4914f6cdd1dULL >> 16) % below;
+	return random_below(&fuzzer->random, below);
 }
 
 void note(struct fuzzer *fuzzer, enum call call, int err, const char *format, ...)

@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../random.h"
+
 static struct vdma_arena *arena;
 
 static int with_arena(void **state)
@@ -310,11 +312,7 @@ static uint64_t rng;
 
 static uint64_t rnd(uint64_t below)
 {
-	/* xorshift64* */
-	rng ^= rng >> 12;
-	rng ^= rng << 25;
-	rng ^= rng >> 27;
-	return (rng * UINT64_C(0x2545f4914f6cdd1d) >> 33) % below;
+	return random_below(&rng, below);
 }
 
 /* Each buffer's first and last byte bear its number, so that none lies on another. */

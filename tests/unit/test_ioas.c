@@ -22,31 +22,6 @@ static int without_arena(void **state)
 	return vdma_arena_destroy(arena) ? -1 : check_clean(state);
 }
 
-static struct vdma_ioas *new_ioas(void)
-{
-	struct vdma_ioas *ioas = NULL;
-
-	ASSERT_OK(vdma_ioas_create(arena, NULL, &ioas));
-	return ioas;
-}
-
-static struct vdma_device *open_device(struct vdma_ioas *ioas, const char *bdf)
-{
-	struct vdma_device *dev = NULL;
-
-	ASSERT_OK(vdma_device_open(ioas, bdf, NULL, &dev));
-	return dev;
-}
-
-static struct vdma_region *new_region(size_t len)
-{
-	struct vdma_region_opts opts = { .size = sizeof(opts), .provider = VDMA_PROVIDER_ANON };
-	struct vdma_region *region = NULL;
-
-	ASSERT_OK(vdma_region_create(arena, len, &opts, &region));
-	return region;
-}
-
 static bool mapped(unsigned int container, const struct vdma_region *region)
 {
 	struct vdma_buf buf = vdma_region_buf(region);
@@ -62,35 +37,27 @@ static uint32_t mapped_count(struct vdma_region *region)
 	return info.mapped;
 }
 
-static struct vdma_ioas_info query(struct vdma_ioas *ioas)
-{
-	struct vdma_ioas_info info = { .size = sizeof(info) };
-
-	ASSERT_OK(vdma_ioas_query(ioas, &info));
-	return info;
-}
-
 static void test_replay(void **state)
 {
-	struct vdma_ioas *ioas = new_ioas();
-	struct vdma_region *before = new_region(MIB), *after;
+	struct vdma_ioas *ioas = ioas_of(arena, VDMA_BACKEND_AUTO);
+	struct vdma_region *before = anon_region(arena, MIB), *after;
 	struct vdma_device *dev, *nic;
 
 	(void)state;
 	assert_int_equal(mapped_count(before), 0);
-	assert_int_equal(query(ioas).entries_left, UINT64_MAX);
-	dev = open_device(ioas, EDU);
+	assert_int_equal(ioas_info(ioas).entries_left, UINT64_MAX);
+	dev = device_of(ioas, EDU);
 	assert_true(mapped(0, before));
-	after = new_region(4096);
+	after = anon_region(arena, 4096);
 	assert_true(mapped(0, after));
-	assert_int_equal(query(ioas).entries_used, 2);
-	assert_int_equal(query(ioas).entries_left, 98);
-	assert_int_equal(query(ioas).page_sizes, 0x40201000);
-	assert_int_equal(query(ioas).devices, 1);
-	assert_int_equal(query(ioas).backend, VDMA_BACKEND_TYPE1);
+	assert_int_equal(ioas_info(ioas).entries_used, 2);
+	assert_int_equal(ioas_info(ioas).entries_left, 98);
+	assert_int_equal(ioas_info(ioas).page_sizes, 0x40201000);
+	assert_int_equal(ioas_info(ioas).devices, 1);
+	assert_int_equal(ioas_info(ioas).backend, VDMA_BACKEND_TYPE1);
 
 	/* A second group in the same container needs no second mapping. */
-	nic = open_device(ioas, NIC);
+	nic = device_of(ioas, NIC);
 	assert_int_equal(fake_mappings(), 2);
 	ASSERT_OK(vdma_device_close(dev));
 	assert_int_equal(fake_mappings(), 2);
@@ -100,10 +67,10 @@ static void test_replay(void **state)
 	ASSERT_OK(vdma_device_close(nic));
 	assert_int_equal(fake_mappings(), 0);
 	assert_int_equal(mapped_count(before), 0);
-	assert_int_equal(query(ioas).entries_used, 0);
+	assert_int_equal(ioas_info(ioas).entries_used, 0);
 	ASSERT_OK(vdma_region_destroy(after));
 
-	dev = open_device(ioas, EDU);
+	dev = device_of(ioas, EDU);
 	assert_true(mapped(0, before));
 	assert_int_equal(fake_mappings(), 1);
 	ASSERT_OK(vdma_region_destroy(before));
@@ -115,9 +82,11 @@ static void test_replay(void **state)
 
 static void test_several(void **state)
 {
-	struct vdma_ioas *a = new_ioas(), *idle = new_ioas(), *b = new_ioas();
-	struct vdma_device *edu = open_device(a, EDU), *nic = open_device(b, NIC);
-	struct vdma_region *region = new_region(4096);
+	struct vdma_ioas *a = ioas_of(arena, VDMA_BACKEND_AUTO),
+			 *idle = ioas_of(arena, VDMA_BACKEND_AUTO),
+			 *b = ioas_of(arena, VDMA_BACKEND_AUTO);
+	struct vdma_device *edu = device_of(a, EDU), *nic = device_of(b, NIC);
+	struct vdma_region *region = anon_region(arena, 4096);
 	struct vdma_region_info info = { .size = sizeof(info) };
 
 	(void)state;
@@ -141,8 +110,9 @@ static void test_several(void **state)
 static void test_rollback(void **state)
 {
 	struct vdma_region_opts opts = { .size = sizeof(opts), .provider = VDMA_PROVIDER_ANON };
-	struct vdma_ioas *a = new_ioas(), *b = new_ioas();
-	struct vdma_device *edu = open_device(a, EDU), *nic = open_device(b, NIC);
+	struct vdma_ioas *a = ioas_of(arena, VDMA_BACKEND_AUTO),
+			 *b = ioas_of(arena, VDMA_BACKEND_AUTO);
+	struct vdma_device *edu = device_of(a, EDU), *nic = device_of(b, NIC);
 	struct vdma_region *region = (void *)1;
 
 	(void)state;
@@ -154,10 +124,10 @@ static void test_rollback(void **state)
 	assert_int_equal(vdma_last_failure()->sys_errno, EFAULT);
 	assert_ptr_equal(region, (void *)1);
 	assert_int_equal(fake_mappings(), 0);
-	assert_int_equal(query(a).entries_used, 0);
+	assert_int_equal(ioas_info(a).entries_used, 0);
 	assert_true(fake_is_reserved(vdma_va(arena, 256 * GIB - 4096), 4096));
 	/* The place is free again. */
-	region = new_region(4096);
+	region = anon_region(arena, 4096);
 	assert_int_equal(vdma_region_buf(region).iova, 256 * GIB - 4096);
 	ASSERT_OK(vdma_region_destroy(region));
 	ASSERT_OK(vdma_device_close(edu));
@@ -168,9 +138,9 @@ static void test_rollback(void **state)
 
 static void test_replay_fails(void **state)
 {
-	struct vdma_region *one = new_region(4096), *two = new_region(4096);
+	struct vdma_region *one = anon_region(arena, 4096), *two = anon_region(arena, 4096);
 	struct vdma_device *dev = (void *)1;
-	struct vdma_ioas *ioas = new_ioas();
+	struct vdma_ioas *ioas = ioas_of(arena, VDMA_BACKEND_AUTO);
 	size_t files = fake_open_files();
 
 	(void)state;
@@ -181,10 +151,10 @@ static void test_replay_fails(void **state)
 	assert_ptr_equal(dev, (void *)1);
 	assert_int_equal(fake_open_files(), files);
 	assert_int_equal(fake_mappings(), 0);
-	assert_int_equal(query(ioas).devices, 0);
-	assert_int_equal(query(ioas).entries_used, 0);
+	assert_int_equal(ioas_info(ioas).devices, 0);
+	assert_int_equal(ioas_info(ioas).entries_used, 0);
 	assert_int_equal(mapped_count(one) + mapped_count(two), 0);
-	dev = open_device(ioas, EDU);
+	dev = device_of(ioas, EDU);
 	assert_true(mapped(0, one) && mapped(0, two));
 	ASSERT_OK(vdma_device_close(dev));
 	ASSERT_OK(vdma_region_destroy(one));
@@ -194,9 +164,9 @@ static void test_replay_fails(void **state)
 
 static void test_unmap_is_checked(void **state)
 {
-	struct vdma_ioas *ioas = new_ioas();
-	struct vdma_device *dev = open_device(ioas, EDU);
-	struct vdma_region *region = new_region(8192);
+	struct vdma_ioas *ioas = ioas_of(arena, VDMA_BACKEND_AUTO);
+	struct vdma_device *dev = device_of(ioas, EDU);
+	struct vdma_region *region = anon_region(arena, 8192);
 
 	(void)state;
 	fake.short_unmap = true;
@@ -213,7 +183,7 @@ static void test_unmap_is_checked(void **state)
 static void test_entries(void **state)
 {
 	struct vdma_region_opts opts = { .size = sizeof(opts), .provider = VDMA_PROVIDER_ANON };
-	struct vdma_ioas *ioas = new_ioas();
+	struct vdma_ioas *ioas = ioas_of(arena, VDMA_BACKEND_AUTO);
 	struct vdma_region *regions[4], *more;
 	struct vdma_device *dev;
 	unsigned long calls;
@@ -222,7 +192,7 @@ static void test_entries(void **state)
 	(void)state;
 	fake.entry_limit = 3;
 	for (i = 0; i < 4; i++)
-		regions[i] = new_region(4096);
+		regions[i] = anon_region(arena, 4096);
 	/* Replay would not fit: nothing is mapped before that is said. */
 	fake.fail_request = VFIO_IOMMU_MAP_DMA;
 	fake.fail_request_err = EFAULT;
@@ -230,8 +200,8 @@ static void test_entries(void **state)
 		     "4 more DMA entries", "0 of 3 are in use", "dma_entry_limit");
 	fake.fail_request_err = 0;
 	ASSERT_OK(vdma_region_destroy(regions[3]));
-	dev = open_device(ioas, EDU);
-	assert_int_equal(query(ioas).entries_left, 0);
+	dev = device_of(ioas, EDU);
+	assert_int_equal(ioas_info(ioas).entries_left, 0);
 	calls = fake.calls;
 	ASSERT_FAILS(vdma_region_create(arena, 4096, &opts, &more), ENOSPC, VDMA_CAUSE_DMA_ENTRIES,
 		     "1 more DMA entries", "3 of 3",
@@ -250,15 +220,16 @@ static void test_entries(void **state)
 static void test_memlock(void **state)
 {
 	struct vdma_region_opts opts = { .size = sizeof(opts), .provider = VDMA_PROVIDER_ANON };
-	struct vdma_ioas *a = new_ioas(), *b = new_ioas();
+	struct vdma_ioas *a = ioas_of(arena, VDMA_BACKEND_AUTO),
+			 *b = ioas_of(arena, VDMA_BACKEND_AUTO);
 	struct vdma_device *edu, *nic;
 	struct vdma_region *one, *two;
 
 	(void)state;
 	fake.memlock_limit = 4 * MIB;
 	/* As much as the limit can be allocated and registered once (D7). */
-	one = new_region(4 * MIB);
-	edu = open_device(a, EDU);
+	one = anon_region(arena, 4 * MIB);
+	edu = device_of(a, EDU);
 	ASSERT_FAILS(vdma_region_create(arena, 4096, &opts, &two), EAGAIN, VDMA_CAUSE_MEMLOCK,
 		     "would lock 4 KiB", "has 4 MiB locked", "RLIMIT_MEMLOCK is 4 MiB",
 		     "ulimit -l");
@@ -268,11 +239,11 @@ static void test_memlock(void **state)
 	/* The next container counts all again. */
 	ASSERT_FAILS(vdma_device_open(b, NIC, NULL, &nic), EAGAIN, VDMA_CAUSE_MEMLOCK, "4 MiB");
 	fake.memlock_limit = 8 * MIB + 4096;
-	nic = open_device(b, NIC);
+	nic = device_of(b, NIC);
 	ASSERT_FAILS(vdma_region_create(arena, 4096, &opts, &two), EAGAIN, VDMA_CAUSE_MEMLOCK,
 		     "would lock 8 KiB (every address space counts again)", "has 8 MiB locked");
 	fake.cap_ipc_lock = true;
-	two = new_region(4096);
+	two = anon_region(arena, 4096);
 	ASSERT_OK(vdma_region_destroy(two));
 	ASSERT_OK(vdma_region_destroy(one));
 	ASSERT_OK(vdma_device_close(edu));
@@ -284,8 +255,8 @@ static void test_memlock(void **state)
 static void test_memlock_seen_by_the_kernel_only(void **state)
 {
 	struct vdma_region_opts opts = { .size = sizeof(opts), .provider = VDMA_PROVIDER_ANON };
-	struct vdma_ioas *ioas = new_ioas();
-	struct vdma_device *dev = open_device(ioas, EDU);
+	struct vdma_ioas *ioas = ioas_of(arena, VDMA_BACKEND_AUTO);
+	struct vdma_device *dev = device_of(ioas, EDU);
 	struct vdma_region *region;
 
 	(void)state;
@@ -301,7 +272,8 @@ static void test_memlock_seen_by_the_kernel_only(void **state)
 static void test_usable_ranges(void **state)
 {
 	struct vdma_arena_info info = { .size = sizeof(info) };
-	struct vdma_ioas *a = new_ioas(), *b = new_ioas();
+	struct vdma_ioas *a = ioas_of(arena, VDMA_BACKEND_AUTO),
+			 *b = ioas_of(arena, VDMA_BACKEND_AUTO);
 	struct vdma_range ranges[4];
 	struct vdma_device *edu, *nic;
 	struct vdma_region *region;
@@ -312,7 +284,7 @@ static void test_usable_ranges(void **state)
 	assert_int_equal(n, 0);
 	fake.nranges = 1;
 	fake.ranges[0] = (struct vdma_range){ 0, 64 * GIB - 1 };
-	edu = open_device(a, EDU);
+	edu = device_of(a, EDU);
 	n = 4;
 	ASSERT_OK(vdma_ioas_ranges(a, ranges, &n));
 	assert_int_equal(n, 1);
@@ -323,12 +295,12 @@ static void test_usable_ranges(void **state)
 
 	/* Another IOMMU can do less: what both can remains. */
 	fake.ranges[0] = (struct vdma_range){ 0, 32 * GIB - 1 };
-	nic = open_device(b, NIC);
-	region = new_region(4096);
+	nic = device_of(b, NIC);
+	region = anon_region(arena, 4096);
 	assert_int_equal(vdma_region_buf(region).iova, 32 * GIB - 4096);
 	ASSERT_OK(vdma_device_close(nic));
 	ASSERT_OK(vdma_region_destroy(region));
-	region = new_region(4096);
+	region = anon_region(arena, 4096);
 	assert_int_equal(vdma_region_buf(region).iova, 64 * GIB - 4096);
 	/* That region is now out of the other's reach. */
 	ASSERT_FAILS(vdma_device_open(b, NIC, NULL, &nic), ERANGE, VDMA_CAUSE_UNREACHABLE,
@@ -344,8 +316,8 @@ static void test_usable_ranges(void **state)
 
 static void test_region_in_the_assumed_range(void **state)
 {
-	struct vdma_region *region = new_region(4096);
-	struct vdma_ioas *ioas = new_ioas();
+	struct vdma_region *region = anon_region(arena, 4096);
+	struct vdma_ioas *ioas = ioas_of(arena, VDMA_BACKEND_AUTO);
 	struct vdma_device *dev;
 	size_t files = fake_open_files();
 
@@ -357,14 +329,14 @@ static void test_region_in_the_assumed_range(void **state)
 		     "0x3ffffff000");
 	assert_int_equal(fake_open_files(), files);
 	ASSERT_OK(vdma_region_destroy(region));
-	dev = open_device(ioas, EDU);
+	dev = device_of(ioas, EDU);
 	ASSERT_OK(vdma_device_close(dev));
 	ASSERT_OK(vdma_ioas_destroy(ioas));
 }
 
 static void test_no_ranges_told(void **state)
 {
-	struct vdma_ioas *ioas = new_ioas();
+	struct vdma_ioas *ioas = ioas_of(arena, VDMA_BACKEND_AUTO);
 	struct vdma_device *dev;
 
 	(void)state;
@@ -405,13 +377,13 @@ static void test_too_many(void **state)
 
 	(void)state;
 	for (i = 0; i < 64; i++)
-		ioas[i] = new_ioas();
+		ioas[i] = ioas_of(arena, VDMA_BACKEND_AUTO);
 	ASSERT_FAILS(vdma_ioas_create(arena, NULL, &more), ENOSPC, VDMA_CAUSE_TOO_MANY, "64");
 	assert_int_equal(fake_open_files(), 64);
 	/* The last slot works as the first. */
 	{
-		struct vdma_device *dev = open_device(ioas[63], EDU);
-		struct vdma_region *region = new_region(4096);
+		struct vdma_device *dev = device_of(ioas[63], EDU);
+		struct vdma_region *region = anon_region(arena, 4096);
 
 		assert_true(mapped(63, region));
 		ASSERT_OK(vdma_region_destroy(region));

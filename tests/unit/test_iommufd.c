@@ -22,58 +22,24 @@ static int without_arena(void **state)
 	return vdma_arena_destroy(arena) ? -1 : check_clean(state);
 }
 
-static struct vdma_ioas *new_ioas(enum vdma_backend backend)
-{
-	struct vdma_ioas_opts opts = { .size = sizeof(opts), .backend = backend };
-	struct vdma_ioas *ioas = NULL;
-
-	ASSERT_OK(vdma_ioas_create(arena, &opts, &ioas));
-	return ioas;
-}
-
-static struct vdma_device *open_device(struct vdma_ioas *ioas, const char *bdf)
-{
-	struct vdma_device *dev = NULL;
-
-	ASSERT_OK(vdma_device_open(ioas, bdf, NULL, &dev));
-	return dev;
-}
-
-static struct vdma_region *new_region(size_t len)
-{
-	struct vdma_region_opts opts = { .size = sizeof(opts), .provider = VDMA_PROVIDER_ANON };
-	struct vdma_region *region = NULL;
-
-	ASSERT_OK(vdma_region_create(arena, len, &opts, &region));
-	return region;
-}
-
-static struct vdma_ioas_info query(struct vdma_ioas *ioas)
-{
-	struct vdma_ioas_info info = { .size = sizeof(info) };
-
-	ASSERT_OK(vdma_ioas_query(ioas, &info));
-	return info;
-}
-
 static void test_choice(void **state)
 {
-	struct vdma_ioas *ioas = new_ioas(VDMA_BACKEND_AUTO), *named;
+	struct vdma_ioas *ioas = ioas_of(arena, VDMA_BACKEND_AUTO), *named;
 
 	(void)state;
-	assert_int_equal(query(ioas).backend, VDMA_BACKEND_TYPE1);
-	assert_non_null(strstr(query(ioas).reason, "containers of type1 v2"));
-	named = new_ioas(VDMA_BACKEND_IOMMUFD);
-	assert_int_equal(query(named).backend, VDMA_BACKEND_IOMMUFD);
-	assert_non_null(strstr(query(named).reason, "named"));
+	assert_int_equal(ioas_info(ioas).backend, VDMA_BACKEND_TYPE1);
+	assert_non_null(strstr(ioas_info(ioas).reason, "containers of type1 v2"));
+	named = ioas_of(arena, VDMA_BACKEND_IOMMUFD);
+	assert_int_equal(ioas_info(named).backend, VDMA_BACKEND_IOMMUFD);
+	assert_non_null(strstr(ioas_info(named).reason, "named"));
 	ASSERT_OK(vdma_ioas_destroy(named));
 	ASSERT_OK(vdma_ioas_destroy(ioas));
 
 	/* A kernel without containers. */
 	fake_remove("/dev/vfio/vfio");
-	ioas = new_ioas(VDMA_BACKEND_AUTO);
-	assert_int_equal(query(ioas).backend, VDMA_BACKEND_IOMMUFD);
-	assert_non_null(strstr(query(ioas).reason, "no containers"));
+	ioas = ioas_of(arena, VDMA_BACKEND_AUTO);
+	assert_int_equal(ioas_info(ioas).backend, VDMA_BACKEND_IOMMUFD);
+	assert_non_null(strstr(ioas_info(ioas).reason, "no containers"));
 	ASSERT_OK(vdma_ioas_destroy(ioas));
 
 	/* One that has neither: the remedy is VFIO's. */
@@ -95,24 +61,24 @@ static void test_choice(void **state)
 
 static void test_replay(void **state)
 {
-	struct vdma_ioas *ioas = new_ioas(VDMA_BACKEND_IOMMUFD);
-	struct vdma_region *before = new_region(MIB), *after;
+	struct vdma_ioas *ioas = ioas_of(arena, VDMA_BACKEND_IOMMUFD);
+	struct vdma_region *before = anon_region(arena, MIB), *after;
 	struct vdma_device *dev, *nic;
 	struct vdma_range ranges[4];
 	size_t n = 4;
 
 	(void)state;
-	dev = open_device(ioas, EDU);
+	dev = device_of(ioas, EDU);
 	assert_int_equal(fake_mappings(), 1);
 	assert_int_equal(fake.locked, MIB);
-	after = new_region(4096);
-	assert_int_equal(query(ioas).entries_used, 2);
-	assert_int_equal(query(ioas).entries_left, UINT64_MAX);
-	assert_int_equal(query(ioas).page_sizes, 4096);
+	after = anon_region(arena, 4096);
+	assert_int_equal(ioas_info(ioas).entries_used, 2);
+	assert_int_equal(ioas_info(ioas).entries_left, UINT64_MAX);
+	assert_int_equal(ioas_info(ioas).page_sizes, 4096);
 	ASSERT_OK(vdma_ioas_ranges(ioas, ranges, &n));
 	assert_int_equal(n, 2);
 	assert_int_equal(ranges[1].first, 0xfef00000);
-	nic = open_device(ioas, NIC);
+	nic = device_of(ioas, NIC);
 	assert_int_equal(fake_mappings(), 2);
 	ASSERT_OK(vdma_device_close(dev));
 	assert_int_equal(fake_mappings(), 2);
@@ -122,7 +88,7 @@ static void test_replay(void **state)
 	assert_int_equal(fake_mappings(), 0);
 	assert_int_equal(fake.locked, 0);
 	ASSERT_OK(vdma_region_destroy(after));
-	dev = open_device(ioas, EDU);
+	dev = device_of(ioas, EDU);
 	assert_int_equal(fake_mappings(), 1);
 	ASSERT_OK(vdma_device_close(dev));
 	ASSERT_OK(vdma_region_destroy(before));
@@ -132,9 +98,9 @@ static void test_replay(void **state)
 /* It could not be cleared when its last device went: it is before the next one comes. */
 static void test_stale(void **state)
 {
-	struct vdma_ioas *ioas = new_ioas(VDMA_BACKEND_IOMMUFD);
-	struct vdma_region *region = new_region(MIB);
-	struct vdma_device *dev = open_device(ioas, EDU);
+	struct vdma_ioas *ioas = ioas_of(arena, VDMA_BACKEND_IOMMUFD);
+	struct vdma_region *region = anon_region(arena, MIB);
+	struct vdma_device *dev = device_of(ioas, EDU);
 
 	(void)state;
 	fake.fail_request = IOMMUFD_ABI_IOAS_UNMAP;
@@ -145,7 +111,7 @@ static void test_stale(void **state)
 	fake.fail_request_err = EIO;
 	ASSERT_FAILS(vdma_device_open(ioas, EDU, NULL, &dev), EIO, VDMA_CAUSE_SYSTEM,
 		     "IOMMU_IOAS_UNMAP");
-	dev = open_device(ioas, EDU);
+	dev = device_of(ioas, EDU);
 	assert_int_equal(fake_mappings(), 1);
 	ASSERT_OK(vdma_region_destroy(region));
 	assert_int_equal(fake_mappings(), 0);
@@ -155,7 +121,7 @@ static void test_stale(void **state)
 
 static void test_refusals(void **state)
 {
-	struct vdma_ioas *ioas = new_ioas(VDMA_BACKEND_IOMMUFD), *other;
+	struct vdma_ioas *ioas = ioas_of(arena, VDMA_BACKEND_IOMMUFD), *other;
 	struct vdma_device *dev = NULL, *second = NULL;
 	struct vdma_region *region;
 
@@ -185,8 +151,8 @@ static void test_refusals(void **state)
 	fake_group_held(6, 31, "qemu");
 	ASSERT_FAILS(vdma_device_open(ioas, NIC, NULL, &dev), EBUSY, VDMA_CAUSE_GROUP_BUSY,
 		     "/dev/vfio/6", "process 31 (qemu)");
-	other = new_ioas(VDMA_BACKEND_IOMMUFD);
-	dev = open_device(ioas, EDU);
+	other = ioas_of(arena, VDMA_BACKEND_IOMMUFD);
+	dev = device_of(ioas, EDU);
 	ASSERT_FAILS(vdma_device_open(other, EDU, NULL, &second), EBUSY, VDMA_CAUSE_GROUP_BUSY,
 		     "This process", "/dev/vfio/devices/vfio0");
 	ASSERT_OK(vdma_ioas_destroy(other));
@@ -199,7 +165,7 @@ static void test_refusals(void **state)
 					&region),
 		     EAGAIN, VDMA_CAUSE_MEMLOCK, "1 MiB", "64 KiB", "ulimit -l");
 	/* One that the user has no room for, though the process would. */
-	region = new_region(64 << 10);
+	region = anon_region(arena, 64 << 10);
 	ASSERT_FAILS(vdma_region_create(arena, 4096,
 					&(struct vdma_region_opts){
 						.size = sizeof(struct vdma_region_opts),
@@ -210,7 +176,7 @@ static void test_refusals(void **state)
 	fake.memlock_limit = UINT64_MAX;
 	assert_int_equal(fake_mappings(), 0);
 
-	region = new_region(4096);
+	region = anon_region(arena, 4096);
 	fake.short_unmap = true;
 	ASSERT_FAILS(vdma_region_destroy(region), EIO, VDMA_CAUSE_SYSTEM, "0x0 bytes", "0x1000");
 	fake.short_unmap = false;
@@ -222,9 +188,10 @@ static void test_refusals(void **state)
 /* One arena, an address space of each kind. */
 static void test_both(void **state)
 {
-	struct vdma_ioas *old = new_ioas(VDMA_BACKEND_TYPE1), *new = new_ioas(VDMA_BACKEND_IOMMUFD);
-	struct vdma_device *edu = open_device(old, EDU), *nic = open_device(new, NIC), *dev;
-	struct vdma_region *region = new_region(MIB);
+	struct vdma_ioas *old = ioas_of(arena, VDMA_BACKEND_TYPE1),
+			 *new = ioas_of(arena, VDMA_BACKEND_IOMMUFD);
+	struct vdma_device *edu = device_of(old, EDU), *nic = device_of(new, NIC), *dev;
+	struct vdma_region *region = anon_region(arena, MIB);
 	struct vdma_region_info info = { .size = sizeof(info) };
 
 	(void)state;
@@ -257,8 +224,8 @@ static void test_access(void **state)
 
 	(void)state;
 	for (i = 0; i < 2; i++) {
-		struct vdma_ioas *ioas = new_ioas(backends[i]);
-		struct vdma_device *dev = open_device(ioas, EDU);
+		struct vdma_ioas *ioas = ioas_of(arena, backends[i]);
+		struct vdma_device *dev = device_of(ioas, EDU);
 
 		for (a = 0; a < 3; a++) {
 			struct vdma_region_opts opts = { .size = sizeof(opts),
@@ -273,7 +240,7 @@ static void test_access(void **state)
 			/* The same for a device that comes later. */
 			ASSERT_OK(vdma_device_close(dev));
 			fake.map_access = 0;
-			dev = open_device(ioas, EDU);
+			dev = device_of(ioas, EDU);
 			assert_int_equal(fake.map_access, want[a]);
 			ASSERT_OK(vdma_region_destroy(region));
 		}

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "../../libvdma/iova.h"
+#include "../random.h"
 
 #define TOP UINT64_MAX
 
@@ -193,11 +194,7 @@ static uint64_t rng;
 
 static uint64_t rnd(uint64_t below)
 {
-	/* xorshift64* */
-	rng ^= rng >> 12;
-	rng ^= rng << 25;
-	rng ^= rng >> 27;
-	return (rng * UINT64_C(0x2545f4914f6cdd1d) >> 33) % below;
+	return random_below(&rng, below);
 }
 
 static uint64_t address(const struct model *m, uint64_t unit)

@@ -17,6 +17,8 @@
 #include <cmocka.h>
 #include <vdma.h>
 
+#include "../random.h"
+
 #define THREADS 8
 #define ROUNDS 1500
 #define LIVE 16
@@ -28,15 +30,6 @@ struct worker {
 	unsigned int number;
 	char wrong[512]; /* "" if nothing was */
 };
-
-static uint64_t rnd(uint64_t *rng, uint64_t below)
-{
-	/* xorshift64* */
-	*rng ^= *rng >> 12;
-	*rng ^= *rng << 25;
-	*rng ^= *rng >> 27;
-	return (*rng * UINT64_C(0x2545f4914f6cdd1d) >> 33) % below;
-}
 
 static bool mine(const struct vdma_buf *buf, unsigned int number)
 {
@@ -60,7 +53,7 @@ static void *work(void *arg)
 	int err = 0;
 
 	for (i = 0; i < ROUNDS && !err; i++) {
-		struct vdma_buf *buf = &live[rnd(&rng, LIVE)];
+		struct vdma_buf *buf = &live[random_below(&rng, LIVE)];
 		struct vdma_arena_info info = { .size = sizeof(info) };
 
 		if (buf->len) {
@@ -73,7 +66,7 @@ static void *work(void *arg)
 			err = vdma_buf_free(arena, buf);
 			buf->len = 0;
 		} else {
-			err = vdma_buf_alloc(arena, 1 + rnd(&rng, 100000), &opts, buf);
+			err = vdma_buf_alloc(arena, 1 + random_below(&rng, 100000), &opts, buf);
 			if (!err)
 				memset(buf->va, (int)w->number, buf->len);
 		}

@@ -89,4 +89,40 @@ static inline void add_edu(const char *bdf, int group)
 	fake_device(bdf, group, "vfio-pci", &pci);
 }
 
+/* What tests make and ask in passing; it has to work. */
+
+static inline struct vdma_ioas *ioas_of(struct vdma_arena *arena, enum vdma_backend backend)
+{
+	struct vdma_ioas_opts opts = { .size = sizeof(opts), .backend = backend };
+	struct vdma_ioas *ioas = NULL;
+
+	ASSERT_OK(vdma_ioas_create(arena, &opts, &ioas));
+	return ioas;
+}
+
+static inline struct vdma_ioas_info ioas_info(struct vdma_ioas *ioas)
+{
+	struct vdma_ioas_info info = { .size = sizeof(info) };
+
+	ASSERT_OK(vdma_ioas_query(ioas, &info));
+	return info;
+}
+
+static inline struct vdma_device *device_of(struct vdma_ioas *ioas, const char *bdf)
+{
+	struct vdma_device *dev = NULL;
+
+	ASSERT_OK(vdma_device_open(ioas, bdf, NULL, &dev));
+	return dev;
+}
+
+static inline struct vdma_region *anon_region(struct vdma_arena *arena, size_t len)
+{
+	struct vdma_region_opts opts = { .size = sizeof(opts), .provider = VDMA_PROVIDER_ANON };
+	struct vdma_region *region = NULL;
+
+	ASSERT_OK(vdma_region_create(arena, len, &opts, &region));
+	return region;
+}
+
 #endif
