@@ -107,7 +107,6 @@ static void test_stale(void **state)
 	fake.fail_request_err = EIO;
 	ASSERT_OK(vdma_device_close(dev));
 	assert_int_equal(fake_mappings(), 1);
-	fake.fail_request_skip = 0;
 	fake.fail_request_err = EIO;
 	ASSERT_FAILS(vdma_device_open(ioas, EDU, NULL, &dev), EIO, VDMA_CAUSE_SYSTEM,
 		     "IOMMU_IOAS_UNMAP");

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* The ioctls of map_contig, as far as the library makes them. */
+#include <errno.h>
+
+#include "fake_internal.h"
+
+static uint64_t objects;
+
+static int contig_query(struct map_contig_query *q)
+{
+	if (fake.contig_secret)
+		return -EPERM;
+	q->phys = fake.contig_pa;
+	q->length = UINT64_C(1) << 40;
+	q->node = 0;
+	q->folio_shift = 12;
+	return 0;
+}
+
+static int contig_alloc(struct map_contig_alloc *a)
+{
+	int fd;
+
+	fake.alloc = *a;
+	if (fake.contig_err)
+		return -fake.contig_err;
+	fd = fake_new_fd(FAKE_REGION, 0);
+	if (fd < 0)
+		return fd;
+	fake_fds[fd - FAKE_FIRST_FD].length = (a->length + 4095) & ~UINT64_C(4095);
+	a->phys = fake.contig_secret ? MAP_CONTIG_PHYS_NONE : fake.contig_pa;
+	a->fd = fd;
+	return 0;
+}
+
+static int contig_configure(int i, struct map_contig_configure *c)
+{
+	/* A node that has gone offline; not one page below the address. */
+	if (c->want.node > 1 || (c->want.phys_max && c->want.phys_max < 4095))
+		return -EINVAL;
+	c->object = ++objects;
+	fake_fds[i].config = *c;
+	return 0;
+}
+
+static int contig_offset(struct map_contig_offset *o)
+{
+	const struct fake_contig_map *m = &fake.contig_map;
+	uint64_t at = o->addr - (uintptr_t)m->va;
+
+	if (!m->va || at >= m->len)
+		return -ENXIO;
+	o->offset = m->offset + at;
+	o->length = m->len - at;
+	o->object = 1;
+	o->fd = m->fd;
+	return 0;
+}
+
+int fake_contig_ioctl(int i, unsigned long request, void *arg)
+{
+	struct map_contig_oracle *oracle = arg;
+	struct map_contig_limits *limits = arg;
+
+	if (request == MAP_CONTIG_QUERY)
+		return contig_query(arg);
+	if (fake.contig_old)
+		return -ENOTTY;
+	switch (request) {
+	case MAP_CONTIG_ALLOC: return contig_alloc(arg);
+	case MAP_CONTIG_CONFIGURE: return contig_configure(i, arg);
+	case MAP_CONTIG_CONFIGURATION:
+		*(struct map_contig_configure *)arg = fake_fds[i].config;
+		return 0;
+	case MAP_CONTIG_OFFSET: return contig_offset(arg);
+	case MAP_CONTIG_LIMITS: *limits = fake.limits; return 0;
+	case MAP_CONTIG_ORACLE:
+		fake.oracle = *oracle;
+		oracle->largest = fake.largest;
+		return 0;
+	}
+	return -ENOTTY;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the parts of the machine share: descriptors (fake.c), VFIO with its
+ * devices (fake_vfio.c) and map_contig (fake_contig.c). iommufd has a header of its own.
+ */
+#ifndef VDMA_TEST_FAKE_INTERNAL_H
+#define VDMA_TEST_FAKE_INTERNAL_H
+
+#include "fake.h"
+
+#define FAKE_FIRST_FD 10000
+#define FAKE_FDS 256
+
+enum fake_kind {
+	FAKE_FREE,
+	FAKE_FILE_FD,
+	FAKE_CONTAINER,
+	FAKE_GROUP,
+	FAKE_DEVICE,
+	FAKE_NODE, /* a device's own */
+	FAKE_IOMMUFD,
+	FAKE_CONTIG,
+	FAKE_REGION,
+};
+
+/* Descriptor FAKE_FIRST_FD + i is fake_fds[i]. */
+struct fake_fd {
+	enum fake_kind kind;
+	int index; /* which one of its kind */
+	bool kept;
+	uint64_t length;		    /* of a region */
+	struct map_contig_configure config; /* of an open node of map_contig */
+	bool bound, attached;		    /* a device's node */
+};
+
+extern struct fake_fd fake_fds[FAKE_FDS];
+
+int fake_new_fd(enum fake_kind kind, int index);
+
+void fake_vfio_reset(void);
+int fake_vfio_open(const char *path); /* the descriptor */
+void fake_vfio_close(int i);
+int fake_vfio_ioctl(int i, unsigned long request, void *arg);
+/* May that part of a device be mapped? Of what is none, all. */
+bool fake_vfio_may_map(int i, size_t len, uint64_t offset);
+/* Its config space; NULL if it is no device, or that is not there. */
+uint8_t *fake_vfio_config(int i, size_t len, uint64_t offset);
+
+int fake_contig_ioctl(int i, unsigned long request, void *arg);
+
+#endif
