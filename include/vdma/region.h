@@ -46,9 +46,10 @@ enum vdma_provider {
  * @VDMA_ACCESS_BOTH: read and write it
  * @VDMA_ACCESS_READ: read it: what is sent, commands. A device that writes
  *                    there is stopped by the IOMMU.
- * @VDMA_ACCESS_WRITE: write it: what is received, completions. Whether the
- *                     IOMMU keeps a device from reading it is the hardware's
- *                     business; QEMU 7.2's Intel IOMMU was seen not to.
+ * @VDMA_ACCESS_WRITE: write it: what is received, completions. A device may
+ *                     be able to read it, too: Linux's driver of Intel's IOMMU
+ *                     lets it (6.12, __domain_mapping(): the bit that it sets
+ *                     in every entry, DMA_FL_PTE_PRESENT, is DMA_PTE_READ).
  */
 enum vdma_access {
 	VDMA_ACCESS_BOTH,

@@ -188,7 +188,7 @@ static void replay(void **state)
 
 /*
  * The IOMMU keeps a device from writing what is there to be read; the program may
- * do both. From reading what is there to be written QEMU's does not keep it.
+ * do both. From reading what is there to be written Linux's driver does not keep it.
  */
 static void access_of_devices(void **state)
 {
