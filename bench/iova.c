@@ -109,14 +109,18 @@ static void measure(const struct mix *mix, size_t n, unsigned int samples, int o
 	struct vdma_range *live = calloc(n, sizeof(*live));
 	struct vdma_iova_space space;
 	unsigned int i, what;
+	void *memory;
 	size_t j;
 
 	rng = (uint64_t)getpid() << 1 | 1;
-	if (!live || vdma_iova_init(&space, 0, mix->window, 12) ||
-	    vdma_iova_set_usable(&space, usable, 2)) {
+	memory = calloc(1, vdma_iova_memory(mix->window, 12));
+	if (!live || !memory) {
 		fputs("bench-iova: no memory\n", stderr);
 		exit(1);
 	}
+	vdma_iova_init(&space, 0, mix->window, 12, memory);
+	if (vdma_iova_set_usable(&space, usable, 2))
+		exit(1);
 	for (j = 0; j < n; j++)
 		take(&space, mix, &live[j]);
 	for (i = 0; i < samples; i++) {

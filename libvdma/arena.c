@@ -153,6 +153,32 @@ static void unmark(struct vdma_arena *arena)
 	vdma_sys_munmap((void *)(uintptr_t)arena->ours, vdma_sys_page_size());
 }
 
+/*
+ * 8 MiB for a default window, of which little is ever written. Not from malloc(), which
+ * clears what somebody had before, and without huge pages: both would use it all.
+ */
+static int make_tree(struct vdma_arena *arena)
+{
+	size_t len = vdma_iova_memory(arena->window.len, UNIT_SHIFT);
+	int err;
+
+	err = vdma_sys_mmap(NULL, len, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0, &arena->tree);
+	if (err)
+		return vdma_fail_malloc(len);
+	/* A kernel that was built without huge pages refuses it, and need not be told. */
+	vdma_sys_madvise(arena->tree, len, MADV_NOHUGEPAGE);
+	arena->tree_len = len;
+	vdma_iova_init(&arena->space, 0, arena->window.len, UNIT_SHIFT, arena->tree);
+	return 0;
+}
+
+static void free_tree(struct vdma_arena *arena)
+{
+	vdma_iova_fini(&arena->space);
+	vdma_sys_munmap(arena->tree, arena->tree_len);
+}
+
 int vdma_arena_create(const struct vdma_arena_opts *opts, struct vdma_arena **out)
 {
 	struct vdma_arena_opts o;
@@ -182,11 +208,9 @@ int vdma_arena_create(const struct vdma_arena_opts *opts, struct vdma_arena **ou
 	err = reserve(o.window, &arena->window);
 	if (err)
 		goto unmark;
-	err = vdma_iova_init(&arena->space, 0, arena->window.len, UNIT_SHIFT);
-	if (err) {
-		err = vdma_fail_malloc(arena->window.len >> UNIT_SHIFT >> 3);
+	err = make_tree(arena);
+	if (err)
 		goto unreserve;
-	}
 	LIST_INIT(&arena->regions);
 	LIST_INIT(&arena->chunks);
 	err = vdma_arena_set_usable(arena, NULL, NULL, 0);
@@ -197,7 +221,7 @@ int vdma_arena_create(const struct vdma_arena_opts *opts, struct vdma_arena **ou
 	*out = arena;
 	return 0;
 fini:
-	vdma_iova_fini(&arena->space);
+	free_tree(arena);
 unreserve:
 	vdma_reserve_destroy(arena->window.va, arena->window.len);
 unmark:
@@ -230,7 +254,7 @@ int vdma_arena_destroy(struct vdma_arena *arena)
 				 "them first.",
 				 (unsigned long long)arena->nregions, arena->nioas);
 	vdma_reserve_destroy(arena->window.va, arena->window.len);
-	vdma_iova_fini(&arena->space);
+	free_tree(arena);
 	unmark(arena);
 	pthread_mutex_destroy(&arena->lock);
 	pthread_mutex_destroy(&arena->buf_lock);

@@ -25,6 +25,8 @@ struct vdma_arena {
 
 	pthread_mutex_t lock; /* guards what follows, regions and ioas included */
 	struct vdma_iova_space space;
+	void *tree; /* the space's memory, and how much */
+	size_t tree_len;
 	LIST_HEAD(, vdma_region) regions;
 	uint64_t nregions;
 	uint64_t bytes;

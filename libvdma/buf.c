@@ -26,6 +26,7 @@ struct vdma_chunk {
 	LIST_ENTRY(vdma_chunk) link;
 	struct vdma_region *region;
 	struct vdma_iova_space space;
+	void *tree;	/* the space's memory */
 	uint64_t *ends; /* a bit for each unit: the last one of a buffer */
 	/* What it was made for: buffers without a limit keep off those below one. */
 	uint32_t address_bits;
@@ -121,6 +122,14 @@ static int give_back(struct vdma_chunk *chunk, uint64_t iova, uint64_t len)
 	return 0;
 }
 
+static void chunk_free(struct vdma_chunk *chunk)
+{
+	vdma_iova_fini(&chunk->space);
+	free(chunk->tree);
+	free(chunk->ends);
+	free(chunk);
+}
+
 /* One that cannot be unmapped is still there for the next buffer. */
 static int chunk_destroy(struct vdma_arena *arena, struct vdma_chunk *chunk)
 {
@@ -130,9 +139,7 @@ static int chunk_destroy(struct vdma_arena *arena, struct vdma_chunk *chunk)
 		return err;
 	LIST_REMOVE(chunk, link);
 	arena->nchunks--;
-	vdma_iova_fini(&chunk->space);
-	free(chunk->ends);
-	free(chunk);
+	chunk_free(chunk);
 	return 0;
 }
 
@@ -153,14 +160,19 @@ static int chunk_create(struct vdma_arena *arena, uint64_t len, enum vdma_provid
 	err = vdma_region_create(arena, len, &opts, &chunk->region);
 	if (err)
 		goto free_chunk;
+	len = chunk->region->buf.len;
 	whole.first = chunk->region->buf.iova;
-	whole.last = whole.first + (chunk->region->buf.len - 1);
-	chunk->ends = calloc(chunk->region->buf.len >> UNIT_SHIFT >> 6, sizeof(*chunk->ends));
-	if (!chunk->ends ||
-	    vdma_iova_init(&chunk->space, whole.first, chunk->region->buf.len, UNIT_SHIFT) ||
-	    vdma_iova_set_usable(&chunk->space, &whole, 1)) {
-		err = vdma_fail_malloc(chunk->region->buf.len >> UNIT_SHIFT >> 3);
-		goto destroy_region;
+	whole.last = whole.first + (len - 1);
+	chunk->tree = calloc(1, vdma_iova_memory(len, UNIT_SHIFT));
+	chunk->ends = calloc(len >> UNIT_SHIFT >> 6, sizeof(*chunk->ends));
+	if (chunk->tree && chunk->ends) {
+		vdma_iova_init(&chunk->space, whole.first, len, UNIT_SHIFT, chunk->tree);
+		err = vdma_iova_set_usable(&chunk->space, &whole, 1);
+	}
+	if (!chunk->tree || !chunk->ends || err) {
+		err = vdma_fail_malloc(len >> UNIT_SHIFT >> 3);
+		vdma_region_destroy(chunk->region);
+		goto free_chunk;
 	}
 	chunk->address_bits = o->address_bits;
 	chunk->contiguity = o->contiguity;
@@ -168,12 +180,8 @@ static int chunk_create(struct vdma_arena *arena, uint64_t len, enum vdma_provid
 	arena->nchunks++;
 	*out = chunk;
 	return 0;
-destroy_region:
-	free(chunk->ends);
-	vdma_iova_fini(&chunk->space);
-	vdma_region_destroy(chunk->region);
 free_chunk:
-	free(chunk);
+	chunk_free(chunk);
 	return err;
 }
 

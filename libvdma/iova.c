@@ -411,45 +411,56 @@ static unsigned int top(const struct vdma_iova_space *space)
 	return space->levels - 1;
 }
 
-int vdma_iova_init(struct vdma_iova_space *space, uint64_t base, uint64_t len, unsigned int shift)
+/* Where the tree lies in @memory, which may be NULL, and how many bytes it has. */
+static size_t lay_out(struct vdma_iova_space *space, unsigned char *memory)
 {
-	uint64_t nodes, room = 64;
+	uint64_t nodes = (space->units + 63) / 64, room = 64;
 	unsigned int level;
+	size_t used = 0;
+
+	for (space->levels = 1; room < space->units; space->levels++) {
+		if (space->levels == VDMA_IOVA_LEVELS)
+			return 0;
+		room *= 64;
+	}
+	for (level = 0; level < space->levels; level++, nodes /= 64) {
+		/* All children of a node that there is. */
+		if (level < top(space))
+			nodes = (nodes + 63) & ~UINT64_C(63);
+		if (!level) {
+			space->taken = (uint64_t *)(void *)memory;
+			used = nodes * sizeof(*space->taken);
+		}
+		space->state[level] = memory ? memory + used : NULL;
+		used += nodes;
+	}
+	return used;
+}
+
+size_t vdma_iova_memory(uint64_t len, unsigned int shift)
+{
+	struct vdma_iova_space space = { .units = len >> shift };
+
+	return lay_out(&space, NULL);
+}
+
+void vdma_iova_init(struct vdma_iova_space *space, uint64_t base, uint64_t len, unsigned int shift,
+		    void *memory)
+{
+	uint64_t room;
 
 	memset(space, 0, sizeof(*space));
 	space->base = base;
 	space->shift = shift;
 	space->units = len >> shift;
-	for (space->levels = 1; room < space->units; space->levels++) {
-		if (space->levels == VDMA_IOVA_LEVELS)
-			return -EINVAL;
-		room *= 64;
-	}
-	for (level = 0, nodes = (space->units + 63) / 64; level < space->levels; level++) {
-		/* All children of a node that there is. */
-		if (level < top(space))
-			nodes = (nodes + 63) & ~UINT64_C(63);
-		if (!level)
-			space->taken = calloc(nodes, sizeof(*space->taken));
-		space->state[level] = calloc(nodes, sizeof(*space->state[level]));
-		if (!space->taken || !space->state[level]) {
-			vdma_iova_fini(space);
-			return -ENOMEM;
-		}
-		nodes /= 64;
-	}
+	lay_out(space, memory);
+	room = UINT64_C(1) << 6 * space->levels;
 	if (space->units < room)
 		mark(space, top(space), 0, space->units, room - 1, true);
-	return 0;
 }
 
 void vdma_iova_fini(struct vdma_iova_space *space)
 {
-	unsigned int level;
-
-	for (level = 0; level < VDMA_IOVA_LEVELS; level++)
-		free(space->state[level]);
-	free(space->taken);
 	free(space->usable);
 	memset(space, 0, sizeof(*space));
 }

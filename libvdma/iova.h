@@ -41,12 +41,17 @@ struct vdma_iova_request {
 	bool bottom_up;	   /* towards the lowest address that fits, else the highest */
 };
 
+/* Bytes that a space of @len bytes needs for its tree; 0 if it has more units than a tree. */
+size_t vdma_iova_memory(uint64_t len, unsigned int shift);
+
 /*
  * A space of the addresses from @base to @base + @len - 1, none of them usable
  * yet. @base and @len are multiples of 1 << @shift; @base + @len may be 2^64.
- * -ENOMEM; -EINVAL if it has more units than the tree can hold.
+ * @memory: that many bytes, zeroed and aligned to 8, the caller's; only what is
+ * in use of it is written.
  */
-int vdma_iova_init(struct vdma_iova_space *space, uint64_t base, uint64_t len, unsigned int shift);
+void vdma_iova_init(struct vdma_iova_space *space, uint64_t base, uint64_t len, unsigned int shift,
+		    void *memory);
 void vdma_iova_fini(struct vdma_iova_space *space);
 
 /* -ENOMEM; @ranges ascending and disjoint. Parts of units are not usable. */

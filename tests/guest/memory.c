@@ -142,6 +142,22 @@ static void reach(void **state)
 	space_destroy(&s);
 }
 
+/* A window of 256 GiB costs what is in use of it, for arenas that come after others as well. */
+static void empty_arenas(void **state)
+{
+	struct vdma_arena *arenas[8];
+	int64_t rss = status("VmRSS");
+
+	(void)state;
+	for (unsigned int round = 0; round < 3; round++) {
+		for (unsigned int i = 0; i < 8; i++)
+			WORKS(vdma_arena_create(NULL, &arenas[i]));
+		assert_true(status("VmRSS") < rss + (int64_t)(2 * MIB));
+		for (unsigned int i = 0; i < 8; i++)
+			WORKS(vdma_arena_destroy(arenas[i]));
+	}
+}
+
 /*
  * Regions before, between and after devices, and the container wiped when its
  * last device leaves: the device reaches all that exist, each time.
@@ -508,11 +524,11 @@ static void killed(void **state)
 int run_memory(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(contiguous), cmocka_unit_test(reach),
-		cmocka_unit_test(replay),     cmocka_unit_test(access_of_devices),
-		cmocka_unit_test(several),    cmocka_unit_test(hugetlb_dma),
-		cmocka_unit_test(cycles),     cmocka_unit_test(all_or_none),
-		cmocka_unit_test(killed),
+		cmocka_unit_test(contiguous),	     cmocka_unit_test(reach),
+		cmocka_unit_test(empty_arenas),	     cmocka_unit_test(replay),
+		cmocka_unit_test(access_of_devices), cmocka_unit_test(several),
+		cmocka_unit_test(hugetlb_dma),	     cmocka_unit_test(cycles),
+		cmocka_unit_test(all_or_none),	     cmocka_unit_test(killed),
 	};
 
 	return cmocka_run_group_tests_name("memory", tests, NULL, NULL);

@@ -13,6 +13,24 @@
 
 #define TOP UINT64_MAX
 
+static void *memory;
+
+static void init(struct vdma_iova_space *s, uint64_t base, uint64_t len, unsigned int shift)
+{
+	size_t size = vdma_iova_memory(len, shift);
+
+	assert_true(size > 0);
+	memory = calloc(1, size);
+	assert_non_null(memory);
+	vdma_iova_init(s, base, len, shift, memory);
+}
+
+static void fini(struct vdma_iova_space *s)
+{
+	vdma_iova_fini(s);
+	free(memory);
+}
+
 static uint64_t want(struct vdma_iova_space *s, const struct vdma_iova_request *req)
 {
 	uint64_t iova = 0xdead, live = s->live;
@@ -44,7 +62,7 @@ static void test_directions(void **state)
 	struct vdma_iova_space s;
 
 	(void)state;
-	assert_int_equal(vdma_iova_init(&s, 0, 0x100000, 12), 0);
+	init(&s, 0, 0x100000, 12);
 	assert_int_equal(get(&s, 1, 1, TOP, false), TOP);
 	assert_int_equal(vdma_iova_set_usable(&s, usable, 2), 0);
 	assert_int_equal(vdma_iova_usable(&s), 0xf000 + 0x10000);
@@ -68,7 +86,7 @@ static void test_directions(void **state)
 	assert_int_equal(vdma_iova_free(&s, 0x28000, 0x1000), 0);
 	assert_int_equal(vdma_iova_largest(&s, TOP), 0x8000);
 	assert_int_equal(get(&s, 0x8000, 0x1000, TOP, true), 0x28000);
-	vdma_iova_fini(&s);
+	fini(&s);
 }
 
 static void test_top_of_space(void **state)
@@ -77,7 +95,7 @@ static void test_top_of_space(void **state)
 	struct vdma_iova_space s;
 
 	(void)state;
-	assert_int_equal(vdma_iova_init(&s, TOP - 0xfffff, 0x100000, 0), 0);
+	init(&s, TOP - 0xfffff, 0x100000, 0);
 	assert_int_equal(vdma_iova_set_usable(&s, usable, 1), 0);
 	assert_int_equal(get(&s, 0x1000, 0x1000, TOP, false), TOP - 0xfff);
 	assert_int_equal(get(&s, 0x1000, 0x1000, TOP, true), TOP - 0xffff);
@@ -87,10 +105,10 @@ static void test_top_of_space(void **state)
 	assert_int_equal(get(&s, 0xe000, 0x1000, TOP, false), TOP - 0xefff);
 	assert_int_equal(get(&s, 1, 1, TOP, false), TOP);
 	assert_int_equal(vdma_iova_largest(&s, TOP), 0);
-	vdma_iova_fini(&s);
+	fini(&s);
 
 	/* More units than the tree has. */
-	assert_int_equal(vdma_iova_init(&s, 0, UINT64_C(1) << 50, 12), -EINVAL);
+	assert_int_equal(vdma_iova_memory(UINT64_C(1) << 50, 12), 0);
 }
 
 /* Three units that no block aligned to four holds; one that only begins where nothing may. */
@@ -101,7 +119,7 @@ static void test_gaps(void **state)
 	struct vdma_iova_space s;
 
 	(void)state;
-	assert_int_equal(vdma_iova_init(&s, 0, 0x100000000, 12), 0);
+	init(&s, 0, 0x100000000, 12);
 	assert_int_equal(vdma_iova_set_usable(&s, usable, 1), 0);
 	req.boundary = 0x4000;
 	assert_int_equal(want(&s, &req), TOP);
@@ -113,7 +131,7 @@ static void test_gaps(void **state)
 	req.boundary = 0;
 	req.len = 0x3000;
 	assert_int_equal(want(&s, &req), 0x3000);
-	vdma_iova_fini(&s);
+	fini(&s);
 }
 
 static void test_usable_changes(void **state)
@@ -123,7 +141,7 @@ static void test_usable_changes(void **state)
 	struct vdma_iova_space s;
 
 	(void)state;
-	assert_int_equal(vdma_iova_init(&s, 0, 0x100000, 12), 0);
+	init(&s, 0, 0x100000, 12);
 	vdma_iova_set_usable(&s, wide, 1);
 	assert_int_equal(get(&s, 0x2000, 0x1000, TOP, false), 0xfe000);
 	assert_int_equal(get(&s, 0x2000, 0x1000, 0x9fff, false), 0x8000);
@@ -141,7 +159,7 @@ static void test_usable_changes(void **state)
 	assert_false(vdma_iova_is_free(&s, 0xff000, 0x2000));
 	assert_true(vdma_iova_is_free(&s, 0x90000, 0x2000));
 	assert_int_equal(s.live, 3);
-	vdma_iova_fini(&s);
+	fini(&s);
 }
 
 static void test_inside(void **state)
@@ -320,7 +338,7 @@ static void one_run(uint64_t base, uint64_t units, unsigned int shift, unsigned 
 	m.taken = calloc(units, sizeof(*m.taken));
 	m.live = calloc(units, sizeof(*m.live));
 	assert_true(m.usable && m.taken && m.live);
-	assert_int_equal(vdma_iova_init(&m.s, base, units << shift, shift), 0);
+	init(&m.s, base, units << shift, shift);
 	random_usable(&m);
 	for (step = 0; step < steps; step++) {
 		/* It fills and empties in turn. */
@@ -342,7 +360,7 @@ static void one_run(uint64_t base, uint64_t units, unsigned int shift, unsigned 
 	while (m.nlive)
 		random_free(&m);
 	assert_int_equal(m.s.levels, units > 4096 ? 3 : units > 64 ? 2 : 1);
-	vdma_iova_fini(&m.s);
+	fini(&m.s);
 	free(m.usable);
 	free(m.taken);
 	free(m.live);
@@ -385,7 +403,7 @@ static void test_many(void **state)
 	(void)state;
 	assert_non_null(live);
 	rng = 1;
-	assert_int_equal(vdma_iova_init(&s, 0, window, 12), 0);
+	init(&s, 0, window, 12);
 	assert_int_equal(vdma_iova_set_usable(&s, usable, 2), 0);
 	for (i = 0; i < 3 * n; i++) {
 		uint64_t len = (1 + rnd(16)) << 12;
@@ -413,7 +431,7 @@ static void test_many(void **state)
 	}
 	assert_int_equal(s.live, 0);
 	assert_int_equal(vdma_iova_largest(&s, TOP), window - 0xfef00000);
-	vdma_iova_fini(&s);
+	fini(&s);
 	free(live);
 }
 
