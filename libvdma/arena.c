@@ -6,6 +6,7 @@
 #include <vdma/buf.h>
 
 #include "explain.h"
+#include "host.h"
 #include "ioas.h"
 #include "opts.h"
 #include "region.h"
@@ -17,6 +18,7 @@
 #define MAX_WINDOW (UINT64_C(1) << 46)
 /* Device addresses are handed out in pages of 4 KiB, the smallest of any IOMMU. */
 #define UNIT_SHIFT 12
+#define SLOT (UINT64_C(1) << VDMA_SLOT_SHIFT)
 
 /* Until a device is attached: what any IOMMU reaches, but the MSI range of x86. */
 static const struct vdma_range assumed[] = {
@@ -53,7 +55,7 @@ int vdma_arena_set_usable(struct vdma_arena *arena, const struct vdma_ioas *with
 			  const struct vdma_range *ranges, size_t n)
 {
 	/* The first page stays out: a device address of 0 is too often "none". */
-	const struct vdma_range whole = { 4096, arena->window.len - 1 };
+	const struct vdma_range whole = { arena->slots ? 0 : 4096, arena->window.len - 1 };
 	size_t room = 1 + sizeof(assumed) / sizeof(assumed[0]), count = 1, i;
 	struct vdma_range *now, *next;
 	bool assume = true;
@@ -68,7 +70,8 @@ int vdma_arena_set_usable(struct vdma_arena *arena, const struct vdma_ioas *with
 	next = now + room;
 
 	now[0] = whole;
-	for (i = 0; i < VDMA_ARENA_MAX_IOAS; i++) {
+	/* Where physical memory is, is not the window's matter. */
+	for (i = 0; i < VDMA_ARENA_MAX_IOAS && !arena->slots; i++) {
 		const struct vdma_ioas *ioas = arena->ioas[i];
 		struct vdma_range *swap = now;
 
@@ -80,16 +83,16 @@ int vdma_arena_set_usable(struct vdma_arena *arena, const struct vdma_ioas *with
 		next = swap;
 		assume = false;
 	}
-	if (assume) {
+	if (assume && !arena->slots) {
 		count = vdma_iova_intersect(&whole, 1, assumed,
 					    sizeof(assumed) / sizeof(assumed[0]), now);
-	} else if (with && n) {
+	} else if (with && n && !arena->slots) {
 		err = check_reach(arena, now, count);
 	}
 	if (!err && vdma_iova_set_usable(&arena->space, now, count))
 		err = vdma_fail_malloc(count * sizeof(*now));
 	if (!err)
-		arena->assumed = assume;
+		arena->assumed = assume && !arena->slots;
 	free(now < next ? now : next);
 	return err;
 }
@@ -173,6 +176,37 @@ static int make_tree(struct vdma_arena *arena)
 	return 0;
 }
 
+/* A number for each slot: 1 MiB for a default window, written where regions are. */
+static int make_slots(struct vdma_arena *arena)
+{
+	size_t len = (arena->window.len >> VDMA_SLOT_SHIFT) * sizeof(*arena->slots);
+	void *slots;
+	int err;
+
+	err = vdma_sys_mmap(NULL, len, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0, &slots);
+	if (err)
+		return vdma_fail_malloc(len);
+	arena->slots = slots;
+	arena->window.slots = slots;
+	return 0;
+}
+
+static void free_slots(struct vdma_arena *arena)
+{
+	if (arena->slots)
+		vdma_sys_munmap(arena->slots,
+				(arena->window.len >> VDMA_SLOT_SHIFT) * sizeof(*arena->slots));
+}
+
+void vdma_arena_publish(struct vdma_arena *arena, uint64_t place, uint64_t room, uint64_t delta)
+{
+	uint64_t slot;
+
+	for (slot = place / SLOT; slot < (place + room) / SLOT; slot++)
+		__atomic_store_n(&arena->slots[slot], delta, __ATOMIC_RELEASE);
+}
+
 static void free_tree(struct vdma_arena *arena)
 {
 	vdma_iova_fini(&arena->space);
@@ -197,6 +231,9 @@ int vdma_arena_create(const struct vdma_arena_opts *opts, struct vdma_arena **ou
 			"A window of 0x%llx bytes is not possible: it is a multiple of 1 GiB, "
 			"at most 64 TiB, or 0 for the default.",
 			(unsigned long long)o.window);
+	if (o.translation > VDMA_TRANSLATION_AUTO)
+		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "There is no translation %d.",
+				 (int)o.translation);
 
 	arena = calloc(1, sizeof(*arena));
 	if (!arena)
@@ -208,9 +245,14 @@ int vdma_arena_create(const struct vdma_arena_opts *opts, struct vdma_arena **ou
 	err = reserve(o.window, &arena->window);
 	if (err)
 		goto unmark;
-	err = make_tree(arena);
+	if (o.translation == VDMA_TRANSLATION_PHYSICAL ||
+	    (o.translation == VDMA_TRANSLATION_AUTO && !vdma_host_has_iommu()))
+		err = make_slots(arena);
 	if (err)
 		goto unreserve;
+	err = make_tree(arena);
+	if (err)
+		goto free_slots;
 	LIST_INIT(&arena->regions);
 	LIST_INIT(&arena->chunks);
 	err = vdma_arena_set_usable(arena, NULL, NULL, 0);
@@ -222,6 +264,8 @@ int vdma_arena_create(const struct vdma_arena_opts *opts, struct vdma_arena **ou
 	return 0;
 fini:
 	free_tree(arena);
+free_slots:
+	free_slots(arena);
 unreserve:
 	vdma_reserve_destroy(arena->window.va, arena->window.len);
 unmark:
@@ -255,6 +299,7 @@ int vdma_arena_destroy(struct vdma_arena *arena)
 				 (unsigned long long)arena->nregions, arena->nioas);
 	vdma_reserve_destroy(arena->window.va, arena->window.len);
 	free_tree(arena);
+	free_slots(arena);
 	unmark(arena);
 	pthread_mutex_destroy(&arena->lock);
 	pthread_mutex_destroy(&arena->buf_lock);
@@ -274,6 +319,7 @@ int vdma_arena_query(struct vdma_arena *arena, struct vdma_arena_info *info)
 		return err;
 	now.window = arena->window.len;
 	now.window_wanted = arena->wanted;
+	now.translation = arena->slots ? VDMA_TRANSLATION_PHYSICAL : VDMA_TRANSLATION_LINEAR;
 	pthread_mutex_lock(&arena->buf_lock);
 	now.bufs = arena->nbufs;
 	now.chunks = arena->nchunks;
@@ -298,10 +344,33 @@ int vdma_arena_ranges(struct vdma_arena *arena, struct vdma_range *ranges, size_
 		return err;
 	if (!count || (*count && !ranges))
 		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "An argument is NULL.");
+	if (arena->slots) {
+		if (*count)
+			ranges[0] = (struct vdma_range){ 0, UINT64_MAX };
+		*count = 1;
+		return 0;
+	}
 	pthread_mutex_lock(&arena->lock);
 	for (i = 0; i < arena->space.nusable && i < *count; i++)
 		ranges[i] = arena->space.usable[i];
 	*count = arena->space.nusable;
 	pthread_mutex_unlock(&arena->lock);
 	return 0;
+}
+
+void *vdma_va_physical(const struct vdma_arena *arena, vdma_iova_t iova)
+{
+	/* Constant but for the lock, and the list that it guards. */
+	pthread_mutex_t *lock = (pthread_mutex_t *)&arena->lock;
+	const struct vdma_region *region;
+	void *va = NULL;
+
+	if (vdma_arena_check(arena))
+		return NULL;
+	pthread_mutex_lock(lock);
+	LIST_FOREACH(region, &arena->regions, link)
+	if (iova - region->buf.iova < region->buf.len)
+		va = (char *)region->buf.va + (iova - region->buf.iova);
+	pthread_mutex_unlock(lock);
+	return va;
 }

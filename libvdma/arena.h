@@ -27,6 +27,7 @@ struct vdma_arena {
 	struct vdma_iova_space space;
 	void *tree; /* the space's memory, and how much */
 	size_t tree_len;
+	uint64_t *slots; /* of the window, if the arena is physical */
 	LIST_HEAD(, vdma_region) regions;
 	uint64_t nregions;
 	uint64_t bytes;
@@ -48,6 +49,9 @@ struct vdma_arena {
  * Explained; no system call.
  */
 int vdma_arena_check(const struct vdma_arena *arena);
+
+/* Tells the inline functions where a region lies, or that it is gone (@delta 0). */
+void vdma_arena_publish(struct vdma_arena *arena, uint64_t place, uint64_t room, uint64_t delta);
 
 /*
  * Takes the usable ranges from the attached address spaces. If @with is given,

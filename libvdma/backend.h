@@ -7,6 +7,7 @@
 #ifndef VDMA_INTERNAL_BACKEND_H
 #define VDMA_INTERNAL_BACKEND_H
 
+#include <stdbool.h>
 #include <vdma/ioas.h>
 #include <vdma/region.h>
 #include <vdma/types.h>
@@ -24,10 +25,16 @@ struct vdma_space_state {
 struct vdma_backend_ops {
 	enum vdma_backend id;
 
+	/*
+	 * Do devices see addresses of the IOMMU? If not, map and unmap are NULL: they see
+	 * physical ones, and nothing but the module's HOLD ties memory to them.
+	 */
+	bool translates;
+
 	int (*create)(struct vdma_space **space);
 	void (*destroy)(struct vdma_space *space);
 
-	/* Opens a device through the space: its descriptor, or -errno. */
+	/* Opens a device through the space: its descriptor, or -errno. @group: -1 for none. */
 	int (*attach)(struct vdma_space *space, const char *bdf, int group);
 
 	/*
@@ -53,5 +60,6 @@ struct vdma_backend_ops {
 
 extern const struct vdma_backend_ops vdma_backend_type1;
 extern const struct vdma_backend_ops vdma_backend_iommufd;
+extern const struct vdma_backend_ops vdma_backend_noiommu;
 
 #endif

@@ -7,18 +7,17 @@
 #include "explain.h"
 #include "sys.h"
 
-int vdma_backend_busy(int err, int group, const char *bdf)
+int vdma_backend_busy(int err, const char *path, const char *bdf)
 {
 	struct vdma_facts facts = { .sys_errno = -err };
-	char path[64], node[64], comm[32];
+	char node[64], comm[32];
 	bool found;
 
-	snprintf(path, sizeof(path), "/dev/vfio/%d", group);
 	found = !vdma_host_holder(path, &facts.pid, comm, sizeof(comm));
 	if (!found && !vdma_host_node(bdf, node, sizeof(node)) &&
 	    !vdma_host_holder(node, &facts.pid, comm, sizeof(comm))) {
 		found = true;
-		snprintf(path, sizeof(path), "%s", node);
+		path = node;
 	}
 	if (!found)
 		return vdma_fail(VDMA_CAUSE_GROUP_BUSY, &facts,
@@ -28,8 +27,8 @@ int vdma_backend_busy(int err, int group, const char *bdf)
 	if (facts.pid == vdma_sys_pid())
 		return vdma_fail(VDMA_CAUSE_GROUP_BUSY, &facts,
 				 "This process has %s open already, through another address "
-				 "space. All devices of an IOMMU group share one: open them "
-				 "through the same ioas.",
+				 "space. Open it, and all devices of its IOMMU group, through the "
+				 "same ioas.",
 				 path);
 	return vdma_fail(VDMA_CAUSE_GROUP_BUSY, &facts,
 			 "%s is in use by process %ld (%s). End it, or use a device of "

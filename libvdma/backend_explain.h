@@ -11,8 +11,8 @@
 
 #include "host.h"
 
-/* A device is in use already, here or in another process, through its group or its own node. */
-int vdma_backend_busy(int err, int group, const char *bdf);
+/* A device is in use already, here or in another process, through @path or its own node. */
+int vdma_backend_busy(int err, const char *path, const char *bdf);
 
 /*
  * @path could not be opened. @module makes it, @udev is what a rule finds it by.

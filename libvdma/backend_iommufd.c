@@ -74,7 +74,7 @@ static int no_node(const char *bdf)
 
 static int explain_bind(int err, int group, const char *bdf)
 {
-	char others[256];
+	char others[256], path[32];
 
 	switch (-err) {
 	case EPERM:
@@ -82,8 +82,10 @@ static int explain_bind(int err, int group, const char *bdf)
 		vdma_host_group_text(group, bdf, true, others, sizeof(others));
 		return *others ? vdma_backend_not_viable(group, bdf) :
 				 vdma_backend_unsafe_irq(err, UNSAFE);
-	case EBUSY: /* somebody has its group */
-	case EINVAL: /* or has bound it before */ return vdma_backend_busy(err, group, bdf);
+	case EBUSY:  /* somebody has its group */
+	case EINVAL: /* or has bound it before */
+		snprintf(path, sizeof(path), "/dev/vfio/%d", group);
+		return vdma_backend_busy(err, path, bdf);
 	}
 	return vdma_fail_sys(err, "VFIO_DEVICE_BIND_IOMMUFD, %s", bdf);
 }
@@ -247,6 +249,7 @@ static int iommufd_unmap(struct vdma_space *space, uint64_t iova, uint64_t len)
 
 const struct vdma_backend_ops vdma_backend_iommufd = {
 	.id = VDMA_BACKEND_IOMMUFD,
+	.translates = true,
 	.create = iommufd_create,
 	.destroy = iommufd_destroy,
 	.attach = iommufd_attach,

@@ -1,215 +1,58 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * VFIO container and groups, type1 v2. The API is in linux/vfio.h; where its
- * words are not enough, drivers/vfio/ of Linux 6.1 and 6.12 was read.
+ * VFIO's type1 v2, the IOMMU of a container.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/vfio.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 
 #include "backend.h"
+#include "backend_container.h"
 #include "backend_explain.h"
 #include "explain.h"
 #include "host.h"
 #include "sys.h"
 
-#define CONTAINER "/dev/vfio/vfio"
-#define UDEV "SUBSYSTEM==\"vfio\""
 #define PARAMETERS "/sys/module/vfio_iommu_type1/parameters"
-#define UNSAFE PARAMETERS "/allow_unsafe_interrupts"
-
-struct group {
-	LIST_ENTRY(group) link;
-	int number;
-	int fd;
-	unsigned int devices;
-};
 
 struct vdma_space {
-	int fd;
-	LIST_HEAD(, group) groups;
+	struct vdma_container container;
 	uint64_t entries; /* mapped; the kernel tells only how many are left */
 };
 
-static int no_type1(int err)
-{
-	return vdma_fail(VDMA_CAUSE_NO_VFIO, &(struct vdma_facts){ .sys_errno = -err },
-			 "VFIO has no IOMMU driver of type1 v2: its module is not loaded. As root: "
-			 "modprobe vfio_iommu_type1");
-}
-
 static int type1_create(struct vdma_space **out)
 {
-	struct vdma_space *space;
-	int fd, ret;
+	struct vdma_space *space = calloc(1, sizeof(*space));
+	int err;
 
-	fd = vdma_sys_open(CONTAINER, O_RDWR);
-	if (fd < 0)
-		return vdma_backend_open_failed(fd, CONTAINER, "vfio-pci", UDEV);
-	ret = vdma_sys_ioctl(fd, VFIO_GET_API_VERSION, NULL);
-	if (ret < 0) {
-		ret = vdma_fail_sys(ret, "VFIO_GET_API_VERSION");
-		goto close;
+	if (!space)
+		return vdma_fail_malloc(sizeof(*space));
+	err = vdma_container_open(&space->container, VFIO_TYPE1v2_IOMMU);
+	if (err) {
+		free(space);
+		return err;
 	}
-	if (ret != VFIO_API_VERSION) {
-		ret = vdma_fail(VDMA_CAUSE_UNSUPPORTED, NULL,
-				"The kernel's VFIO has API version %d, this library knows %d. Use a "
-				"kernel or a libvdma that fit.",
-				ret, VFIO_API_VERSION);
-		goto close;
-	}
-	ret = vdma_sys_ioctl(fd, VFIO_CHECK_EXTENSION, (void *)VFIO_TYPE1v2_IOMMU);
-	if (ret <= 0) {
-		ret = no_type1(ret);
-		goto close;
-	}
-	space = calloc(1, sizeof(*space));
-	if (!space) {
-		ret = vdma_fail_malloc(sizeof(*space));
-		goto close;
-	}
-	space->fd = fd;
-	LIST_INIT(&space->groups);
 	*out = space;
 	return 0;
-close:
-	vdma_sys_close(fd);
-	return ret;
 }
 
 static void type1_destroy(struct vdma_space *space)
 {
-	vdma_sys_close(space->fd);
+	vdma_container_close(&space->container);
 	free(space);
 }
 
-static int explain_join(int err, bool first, int group, const char *bdf)
+static int type1_attach(struct vdma_space *space, const char *bdf, int group)
 {
-	switch (-err) {
-	case EPERM:
-		/* Here the first group is only claimed, any other also attached. */
-		return first ? vdma_backend_not_viable(group, bdf) :
-			       vdma_backend_unsafe_irq(err, UNSAFE);
-	case EINVAL:
-		if (!first)
-			return vdma_backend_reserved(err, group, bdf);
-	}
-	return vdma_fail_sys(err, "VFIO_GROUP_SET_CONTAINER, group %d", group);
+	return vdma_container_attach(&space->container, bdf, group);
 }
 
-static int explain_set_iommu(int err)
+static void type1_detach(struct vdma_space *space, int group, int fd)
 {
-	switch (-err) {
-	case EPERM: return vdma_backend_unsafe_irq(err, UNSAFE);
-	case ENODEV: return no_type1(err);
-	}
-	return vdma_fail_sys(err, "VFIO_SET_IOMMU");
-}
-
-static int join_group(struct vdma_space *space, const char *bdf, int number, struct group **out)
-{
-	struct vfio_group_status status = { .argsz = sizeof(status) };
-	bool first = LIST_EMPTY(&space->groups);
-	struct group *group;
-	char path[32];
-	int err;
-
-	group = calloc(1, sizeof(*group));
-	if (!group)
-		return vdma_fail_malloc(sizeof(*group));
-	group->number = number;
-	snprintf(path, sizeof(path), "/dev/vfio/%d", number);
-	group->fd = vdma_sys_open(path, O_RDWR);
-	if (group->fd < 0) {
-		err = group->fd == -EBUSY ?
-			      vdma_backend_busy(group->fd, number, bdf) :
-			      vdma_backend_open_failed(group->fd, path, "vfio-pci", UDEV);
-		goto free_group;
-	}
-	err = vdma_sys_ioctl(group->fd, VFIO_GROUP_GET_STATUS, &status);
-	if (err < 0) {
-		err = vdma_fail_sys(err, "VFIO_GROUP_GET_STATUS, group %d", number);
-		goto close;
-	}
-	if (!(status.flags & VFIO_GROUP_FLAGS_VIABLE)) {
-		err = vdma_backend_not_viable(number, bdf);
-		goto close;
-	}
-	err = vdma_sys_ioctl(group->fd, VFIO_GROUP_SET_CONTAINER, &space->fd);
-	if (err < 0) {
-		err = explain_join(err, first, number, bdf);
-		goto close;
-	}
-	if (first) {
-		err = vdma_sys_ioctl(space->fd, VFIO_SET_IOMMU, (void *)VFIO_TYPE1v2_IOMMU);
-		if (err < 0) {
-			err = explain_set_iommu(err);
-			goto close; /* takes the group out of the container */
-		}
-	}
-	LIST_INSERT_HEAD(&space->groups, group, link);
-	*out = group;
-	return 0;
-close:
-	vdma_sys_close(group->fd);
-free_group:
-	free(group);
-	return err;
-}
-
-static void put_group(struct vdma_space *space, struct group *group)
-{
-	if (group->devices)
-		return;
-	LIST_REMOVE(group, link);
-	vdma_sys_close(group->fd);
-	free(group);
 	/* The last group takes all mappings with it. */
-	if (LIST_EMPTY(&space->groups))
+	if (vdma_container_detach(&space->container, group, fd))
 		space->entries = 0;
-}
-
-static struct group *find_group(struct vdma_space *space, int number)
-{
-	struct group *group;
-
-	LIST_FOREACH(group, &space->groups, link)
-	if (group->number == number)
-		return group;
-	return NULL;
-}
-
-static int type1_attach(struct vdma_space *space, const char *bdf, int number)
-{
-	struct group *group = find_group(space, number);
-	int fd, err;
-
-	if (!group) {
-		err = join_group(space, bdf, number, &group);
-		if (err)
-			return err;
-	}
-	fd = vdma_sys_ioctl(group->fd, VFIO_GROUP_GET_DEVICE_FD, (void *)bdf);
-	if (fd < 0) {
-		err = vdma_fail_sys(fd, "VFIO_GROUP_GET_DEVICE_FD, %s in group %d", bdf, number);
-		put_group(space, group);
-		return err;
-	}
-	group->devices++;
-	return fd;
-}
-
-static void type1_detach(struct vdma_space *space, int number, int fd)
-{
-	struct group *group = find_group(space, number);
-
-	vdma_sys_close(fd);
-	group->devices--;
-	put_group(space, group);
 }
 
 /* VFIO_IOMMU_GET_INFO with its capabilities; free() is the caller's. */
@@ -228,7 +71,7 @@ static int get_info(struct vdma_space *space, struct vfio_iommu_type1_info **out
 		info = more;
 		memset(info, 0, size);
 		info->argsz = size;
-		err = vdma_sys_ioctl(space->fd, VFIO_IOMMU_GET_INFO, info);
+		err = vdma_sys_ioctl(space->container.fd, VFIO_IOMMU_GET_INFO, info);
 		if (err < 0) {
 			free(info);
 			return vdma_fail_sys(err, "VFIO_IOMMU_GET_INFO");
@@ -365,7 +208,7 @@ static int type1_map(struct vdma_space *space, const void *va, uint64_t iova, ui
 		.size = len,
 	};
 	struct vdma_memlock m;
-	int err = vdma_sys_ioctl(space->fd, VFIO_IOMMU_MAP_DMA, &map);
+	int err = vdma_sys_ioctl(space->container.fd, VFIO_IOMMU_MAP_DMA, &map);
 
 	if (err >= 0) {
 		space->entries++;
@@ -387,7 +230,7 @@ static int type1_unmap(struct vdma_space *space, uint64_t iova, uint64_t len)
 		.iova = iova,
 		.size = len,
 	};
-	int err = vdma_sys_ioctl(space->fd, VFIO_IOMMU_UNMAP_DMA, &unmap);
+	int err = vdma_sys_ioctl(space->container.fd, VFIO_IOMMU_UNMAP_DMA, &unmap);
 
 	if (err < 0)
 		return vdma_fail_sys(err, "VFIO_IOMMU_UNMAP_DMA of %s at IOVA 0x%llx",
@@ -399,6 +242,7 @@ static int type1_unmap(struct vdma_space *space, uint64_t iova, uint64_t len)
 
 const struct vdma_backend_ops vdma_backend_type1 = {
 	.id = VDMA_BACKEND_TYPE1,
+	.translates = true,
 	.create = type1_create,
 	.destroy = type1_destroy,
 	.attach = type1_attach,

@@ -18,6 +18,7 @@
 #include "region.h"
 
 #define UNIT_SHIFT 6
+#define PAGE 4096
 #define MIB (UINT64_C(1) << 20)
 #define CHUNK (64 * MIB)
 #define MAX_ALIGN (UINT64_C(1) << 30)
@@ -57,10 +58,13 @@ static int check(uint64_t len, const struct vdma_buf_opts *o)
  * May a buffer be taken from this chunk? Who prefers one run takes what was had for
  * somebody who does, be it less: it was tried then, and will be when this is full.
  */
-static bool suits(const struct vdma_chunk *chunk, const struct vdma_buf_opts *o)
+static bool suits(const struct vdma_arena *arena, const struct vdma_chunk *chunk,
+		  const struct vdma_buf_opts *o)
 {
 	if (chunk->address_bits && !o->address_bits)
 		return false;
+	if (arena->slots) /* all of it is one run each */
+		return true;
 	switch (o->contiguity) {
 	case VDMA_CONTIG_REQUIRED: return chunk->region->provider == VDMA_PROVIDER_CONTIG;
 	case VDMA_CONTIG_INDIFFERENT: return chunk->region->provider == VDMA_PROVIDER_ANON;
@@ -187,14 +191,19 @@ free_chunk:
 
 /*
  * As large as usual, else as large as need be. Chunks of 2 MiB and more lie at
- * multiples of 2 MiB, so a larger alignment needs room to move in.
+ * multiples of 2 MiB, but in a physical arena anywhere. A larger alignment needs room
+ * to move in, and a larger boundary as much on its other side.
  */
 static int grow_with(struct vdma_arena *arena, uint64_t len, const struct vdma_buf_opts *o,
 		     enum vdma_provider provider, struct vdma_chunk **chunk)
 {
-	uint64_t need = len + (o->align > 2 * MIB ? o->align : 0), usual = CHUNK;
+	uint64_t sure = arena->slots ? PAGE : 2 * MIB, need = len, usual = CHUNK;
 	int err;
 
+	if (o->align > sure)
+		need += o->align;
+	if (o->boundary > sure)
+		need += len;
 	need = (need + 2 * MIB - 1) & ~(2 * MIB - 1);
 	if (usual < need)
 		usual = need;
@@ -215,6 +224,8 @@ static int grow(struct vdma_arena *arena, uint64_t len, const struct vdma_buf_op
 	size_t i, n = o->contiguity == VDMA_CONTIG_REQUIRED ? 1 : 3;
 	int err = 0;
 
+	if (arena->slots)
+		return grow_with(arena, len, o, VDMA_PROVIDER_CONTIG, chunk);
 	for (i = o->contiguity == VDMA_CONTIG_INDIFFERENT ? 2 : 0; i < n; i++) {
 		err = grow_with(arena, len, o, order[i], chunk);
 		if (!err)
@@ -246,7 +257,7 @@ int vdma_buf_alloc(struct vdma_arena *arena, size_t len, const struct vdma_buf_o
 
 	pthread_mutex_lock(&arena->buf_lock);
 	LIST_FOREACH(chunk, &arena->chunks, link)
-	if (suits(chunk, &o) && !vdma_iova_alloc(&chunk->space, &req, &iova))
+	if (suits(arena, chunk, &o) && !vdma_iova_alloc(&chunk->space, &req, &iova))
 		break;
 	if (!chunk) {
 		err = grow(arena, len, &o, &chunk);

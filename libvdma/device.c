@@ -1,71 +1,25 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * A PCI function through the VFIO device API (linux/vfio.h). "PCI" is the PCI
- * Local Bus Specification 3.0.
+ * A PCI function, whichever driver of the kernel lends it. "PCI" is the PCI Local
+ * Bus Specification 3.0.
  */
 #include "device.h"
 
 #include <errno.h>
 #include <linux/pci_regs.h>
-#include <linux/vfio.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "explain.h"
 #include "ioas.h"
 #include "opts.h"
 #include "sys.h"
 
-/* VFIO_DEVICE_GET_REGION_INFO with its capabilities; free() is the caller's. */
-static int get_region(int fd, uint32_t index, struct vfio_region_info **out)
-{
-	struct vfio_region_info *info = NULL, *more;
-	uint32_t size = sizeof(*info);
-	int err;
-
-	for (;;) {
-		more = realloc(info, size);
-		if (!more) {
-			free(info);
-			return vdma_fail_malloc(size);
-		}
-		info = more;
-		memset(info, 0, size);
-		info->argsz = size;
-		info->index = index;
-		err = vdma_sys_ioctl(fd, VFIO_DEVICE_GET_REGION_INFO, info);
-		if (err < 0) {
-			free(info);
-			return vdma_fail_sys(err, "VFIO_DEVICE_GET_REGION_INFO, region %u", index);
-		}
-		if (info->argsz <= size)
-			break;
-		size = info->argsz;
-	}
-	*out = info;
-	return 0;
-}
-
-static int probe_region(int fd, uint32_t index, struct vdma_device_region *region)
-{
-	struct vfio_region_info *info;
-	int err = get_region(fd, index, &info);
-
-	if (err)
-		return err;
-	region->offset = info->offset;
-	region->len = info->size;
-	region->flags = info->flags;
-	free(info);
-	return 0;
-}
-
 static int config_access(struct vdma_device *dev, unsigned int offset, unsigned int width,
 			 void *value, bool write)
 {
-	uint64_t at = dev->config.offset + offset;
+	uint64_t at = dev->config_offset + offset;
 	ssize_t n;
 
 	if ((width != 1 && width != 2 && width != 4) || offset % width)
@@ -73,13 +27,13 @@ static int config_access(struct vdma_device *dev, unsigned int offset, unsigned 
 				 "Config space is accessed by 1, 2 or 4 bytes at a multiple of that, "
 				 "not by %u bytes at 0x%x.",
 				 width, offset);
-	if (offset >= dev->config.len)
+	if (offset >= dev->config_len)
 		return vdma_fail(VDMA_CAUSE_NOT_THERE,
-				 &(struct vdma_facts){ .need = offset, .limit = dev->config.len },
+				 &(struct vdma_facts){ .need = offset, .limit = dev->config_len },
 				 "%s has %llu bytes of config space, so nothing at 0x%x.",
-				 dev->bdf.s, (unsigned long long)dev->config.len, offset);
-	n = write ? vdma_sys_pwrite(dev->fd, value, width, at) :
-		    vdma_sys_pread(dev->fd, value, width, at);
+				 dev->bdf.s, (unsigned long long)dev->config_len, offset);
+	n = write ? vdma_sys_pwrite(dev->config_fd, value, width, at) :
+		    vdma_sys_pread(dev->config_fd, value, width, at);
 	if (n != (ssize_t)width)
 		return vdma_fail_sys(n < 0 ? (int)n : -EIO, "config space of %s at 0x%x",
 				     dev->bdf.s, offset);
@@ -127,19 +81,23 @@ int vdma_device_config_write(struct vdma_device *dev, unsigned int offset, unsig
 	return config_access(dev, offset, width, bytes, true);
 }
 
-/* PCI 6.2.2: bits of the command register. */
-static int set_command(struct vdma_device *dev, uint32_t set, uint32_t clear)
+int vdma_device_command(struct vdma_device *dev, uint32_t set, uint32_t clear)
 {
 	uint32_t old, now;
+	int err = vdma_device_config_read(dev, PCI_COMMAND, 2, &old);
+
+	if (err)
+		return err;
+	now = (old | set) & ~clear;
+	return now == old ? 0 : vdma_device_config_write(dev, PCI_COMMAND, 2, now);
+}
+
+static int set_command(struct vdma_device *dev, uint32_t set, uint32_t clear)
+{
 	int err;
 
 	pthread_mutex_lock(&dev->lock);
-	err = vdma_device_config_read(dev, PCI_COMMAND, 2, &old);
-	if (!err) {
-		now = (old | set) & ~clear;
-		if (now != old)
-			err = vdma_device_config_write(dev, PCI_COMMAND, 2, now);
-	}
+	err = vdma_device_command(dev, set, clear);
 	pthread_mutex_unlock(&dev->lock);
 	return err;
 }
@@ -153,47 +111,88 @@ int vdma_device_set_bus_master(struct vdma_device *dev, int on)
 	return set_command(dev, on ? PCI_COMMAND_MASTER : 0, on ? 0 : PCI_COMMAND_MASTER);
 }
 
-static int probe(struct vdma_device *dev)
-{
-	struct vfio_device_info info = { .argsz = sizeof(info) };
-	uint32_t id, i;
-	int err;
+/*
+ * Bus mastering off stops new requests only. VFIO waits for those under way when
+ * it takes the device back; without an IOMMU memory may go before that.
+ */
+#define CONVENTIONAL_MS 5 /* as the module's hold.c */
+#define PENDING_MS 700	  /* more than pci_wait_for_pending_transaction() */
 
-	err = vdma_sys_ioctl(dev->fd, VFIO_DEVICE_GET_INFO, &info);
-	if (err < 0)
-		return vdma_fail_sys(err, "VFIO_DEVICE_GET_INFO, %s", dev->bdf.s);
-	if (!(info.flags & VFIO_DEVICE_FLAGS_PCI) ||
-	    info.num_regions <= VFIO_PCI_CONFIG_REGION_INDEX)
-		return vdma_fail(VDMA_CAUSE_UNSUPPORTED, NULL,
-				 "VFIO does not offer %s as a PCI device.", dev->bdf.s);
-	dev->can_reset = info.flags & VFIO_DEVICE_FLAGS_RESET;
-	err = probe_region(dev->fd, VFIO_PCI_CONFIG_REGION_INDEX, &dev->config);
-	for (i = 0; i < VDMA_NBARS && !err; i++)
-		err = probe_region(dev->fd, VFIO_PCI_BAR0_REGION_INDEX + i, &dev->bars[i]);
-	if (!err)
-		err = vdma_device_irq_probe(dev);
-	if (!err)
-		err = vdma_device_config_read(dev, PCI_VENDOR_ID, 4, &id);
-	if (err)
-		return err;
-	dev->vendor_id = (uint16_t)id;
-	dev->device_id = (uint16_t)(id >> 16);
-	return set_command(dev, PCI_COMMAND_MEMORY, PCI_COMMAND_MASTER);
+static unsigned int find_capability(struct vdma_device *dev, uint32_t id)
+{
+	uint32_t at, word, left = 48; /* as many as there is room for */
+
+	if (vdma_device_config_read(dev, PCI_CAPABILITY_LIST, 1, &at))
+		return 0;
+	while (at >= 0x40 && left--) {
+		if (vdma_device_config_read(dev, at & ~3u, 2, &word))
+			return 0;
+		if ((word & 0xff) == id)
+			return at & ~3u;
+		at = word >> 8;
+	}
+	return 0;
 }
 
-static int not_bound(const char *bdf, const char *driver)
+/* Is it known that the device does no more DMA? */
+static bool silence(struct vdma_device *dev)
 {
+	unsigned int express, ms;
+	uint32_t status;
+
+	if (vdma_device_set_bus_master(dev, 0))
+		return false;
+	express = find_capability(dev, PCI_CAP_ID_EXP);
+	if (!express) {
+		vdma_sys_poll_in(-1, CONVENTIONAL_MS);
+		return true;
+	}
+	for (ms = 0; ms < PENDING_MS; ms += 10) {
+		if (vdma_device_config_read(dev, express + PCI_EXP_DEVSTA, 2, &status))
+			return false;
+		if (!(status & PCI_EXP_DEVSTA_TRPND))
+			return true;
+		vdma_sys_poll_in(-1, 10);
+	}
+	return false;
+}
+
+static int probe(struct vdma_device *dev)
+{
+	uint32_t id;
+	int err = dev->ops->probe(dev);
+
+	if (err)
+		return err;
+	err = vdma_device_config_read(dev, PCI_VENDOR_ID, 4, &id);
+	if (!err)
+		err = set_command(dev, PCI_COMMAND_MEMORY, PCI_COMMAND_MASTER);
+	if (err) {
+		dev->ops->release(dev);
+		return err;
+	}
+	dev->vendor_id = (uint16_t)id;
+	dev->device_id = (uint16_t)(id >> 16);
+	return 0;
+}
+
+static int not_bound(const struct vdma_device *dev, const char *driver)
+{
+	bool uio = !vdma_ioas_translates(dev->ioas);
+	const char *want = uio ? "uio_pci_generic" : "vfio-pci", *bdf = dev->bdf.s;
 	char unbind[96] = "";
 
 	if (*driver)
 		snprintf(unbind, sizeof(unbind),
 			 "\n  echo %s > /sys/bus/pci/devices/%s/driver/unbind", bdf, bdf);
 	return vdma_fail(VDMA_CAUSE_NOT_BOUND, NULL,
-			 "%s is bound to %s, not to vfio-pci. As root:\n"
-			 "  modprobe vfio-pci\n"
-			 "  echo vfio-pci > /sys/bus/pci/devices/%s/driver_override%s\n"
+			 "%s is bound to %s, not to %s%s. As root:\n"
+			 "  modprobe %s\n"
+			 "  echo %s > /sys/bus/pci/devices/%s/driver_override%s\n"
 			 "  echo %s > /sys/bus/pci/drivers_probe",
-			 bdf, *driver ? driver : "no driver", bdf, unbind, bdf);
+			 bdf, *driver ? driver : "no driver", want,
+			 uio ? " (or vfio-pci, in its mode without an IOMMU)" : "", want, want, bdf,
+			 unbind, bdf);
 }
 
 static int no_iommu(void)
@@ -205,22 +204,41 @@ static int no_iommu(void)
 	return vdma_fail(VDMA_CAUSE_NO_IOMMU, NULL,
 			 "No IOMMU is active (/sys/kernel/iommu_groups is empty). Switch it on in "
 			 "the firmware (VT-d, AMD-Vi, SMMU) and boot with intel_iommu=on (Intel); "
-			 "in QEMU: -device intel-iommu,intremap=on.");
+			 "in QEMU: -device intel-iommu,intremap=on. Or create the arena with "
+			 "VDMA_TRANSLATION_AUTO, if device and program are trusted with all memory.");
 }
 
-/* What sysfs says against opening the device; its group otherwise. */
-static int check_host(const char *bdf)
+static int has_iommu(const char *bdf)
 {
+	return vdma_fail(VDMA_CAUSE_TRANSLATION, NULL,
+			 "%s is behind an IOMMU, so it does not see physical addresses. Bind it to "
+			 "vfio-pci, and create the arena with VDMA_TRANSLATION_LINEAR (or _AUTO).",
+			 bdf);
+}
+
+/* What sysfs says against opening the device. Its group, and how it is asked. */
+static int check_host(struct vdma_device *dev)
+{
+	bool translates = vdma_ioas_translates(dev->ioas), vfio;
+	const char *bdf = dev->bdf.s;
 	char driver[64];
 	int group;
 
 	if (!vdma_host_has_device(bdf))
 		return vdma_fail_no_device(bdf);
 	group = vdma_host_group(bdf);
-	if (group < 0)
+	if (group >= 0 && vdma_host_group_is_noiommu(group) == translates)
+		return translates ? no_iommu() : has_iommu(bdf);
+	if (group < 0 && translates)
 		return no_iommu();
 	vdma_host_driver(bdf, driver, sizeof(driver));
-	return vdma_host_is_vfio_driver(driver) ? group : not_bound(bdf, driver);
+	vfio = vdma_host_is_vfio_driver(driver);
+	/* VFIO makes a group where there is none. */
+	if (vfio ? group < 0 : translates || strcmp(driver, "uio_pci_generic"))
+		return not_bound(dev, driver);
+	dev->group = vfio ? group : -1;
+	dev->ops = vfio ? &vdma_device_vfio : &vdma_device_uio;
+	return 0;
 }
 
 /* The arena is locked. */
@@ -233,12 +251,12 @@ static int attach(struct vdma_device *dev)
 	if (!strcmp(other->bdf.s, dev->bdf.s))
 		return vdma_fail(VDMA_CAUSE_OPEN, NULL,
 				 "This process has %s open already. Share the object.", dev->bdf.s);
-	dev->fd = vdma_ioas_attach(dev->ioas, dev->bdf.s, dev->group);
+	dev->fd = vdma_ioas_attach(dev->ioas, &dev->bdf, dev->group);
 	if (dev->fd < 0)
 		return dev->fd;
 	err = probe(dev);
 	if (err) {
-		vdma_ioas_detach(dev->ioas, dev->group, dev->fd);
+		vdma_ioas_detach(dev->ioas, &dev->bdf, dev->group, dev->fd, true);
 		return err;
 	}
 	LIST_INSERT_HEAD(&dev->ioas->devices, dev, link);
@@ -251,7 +269,7 @@ int vdma_device_open(struct vdma_ioas *ioas, const char *bdf, const struct vdma_
 	struct vdma_device_opts o;
 	struct vdma_device *dev;
 	struct vdma_bdf address;
-	int err, group;
+	int err;
 
 	if (!ioas || !bdf || !out)
 		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "An argument is NULL.");
@@ -266,16 +284,16 @@ int vdma_device_open(struct vdma_ioas *ioas, const char *bdf, const struct vdma_
 				 (unsigned long long)o.flags);
 	if (vdma_bdf_parse(bdf, &address))
 		return vdma_fail_bdf(bdf);
-	group = check_host(address.s);
-	if (group < 0)
-		return group;
-
 	dev = calloc(1, sizeof(*dev));
 	if (!dev)
 		return vdma_fail_malloc(sizeof(*dev));
 	dev->ioas = ioas;
 	dev->bdf = address;
-	dev->group = group;
+	err = check_host(dev);
+	if (err) {
+		free(dev);
+		return err;
+	}
 	pthread_mutex_init(&dev->lock, NULL);
 	pthread_mutex_lock(&ioas->arena->lock);
 	err = attach(dev);
@@ -291,6 +309,7 @@ int vdma_device_open(struct vdma_ioas *ioas, const char *bdf, const struct vdma_
 
 int vdma_device_close(struct vdma_device *dev)
 {
+	bool silent = true;
 	unsigned int i;
 	int err;
 
@@ -304,14 +323,18 @@ int vdma_device_close(struct vdma_device *dev)
 	 * there when its descriptor is closed.
 	 */
 	vdma_device_irq_disable(dev);
-	vdma_device_set_bus_master(dev, 0);
+	if (vdma_ioas_translates(dev->ioas))
+		vdma_device_set_bus_master(dev, 0);
+	else
+		silent = silence(dev);
 	for (i = 0; i < VDMA_NBARS; i++)
 		if (dev->bar_va[i])
 			vdma_sys_munmap(dev->bar_va[i], dev->bars[i].len);
 
 	pthread_mutex_lock(&dev->ioas->arena->lock);
 	LIST_REMOVE(dev, link);
-	vdma_ioas_detach(dev->ioas, dev->group, dev->fd);
+	dev->ops->release(dev);
+	vdma_ioas_detach(dev->ioas, &dev->bdf, dev->group, dev->fd, silent);
 	pthread_mutex_unlock(&dev->ioas->arena->lock);
 	pthread_mutex_destroy(&dev->lock);
 	free(dev);
@@ -341,60 +364,8 @@ int vdma_device_query(struct vdma_device *dev, struct vdma_device_info *info)
 	return 0;
 }
 
-/*
- * Where the list of parts that the kernel lets be mapped lies, and their
- * number; 0 if the whole may be. Before Linux 6.6 capabilities are not aligned.
- */
-static uint32_t find_sparse(const struct vfio_region_info *r, uint32_t *areas)
-{
-	struct vfio_region_info_cap_sparse_mmap cap;
-	uint32_t at = r->flags & VFIO_REGION_INFO_FLAG_CAPS ? r->cap_offset : 0;
-
-	while (at && at <= r->argsz && r->argsz - at >= sizeof(cap)) {
-		memcpy(&cap, (const char *)r + at, sizeof(cap));
-		at += sizeof(cap);
-		if (cap.header.id == VFIO_REGION_INFO_CAP_SPARSE_MMAP) {
-			*areas = cap.nr_areas;
-			return cap.nr_areas <= (r->argsz - at) / sizeof(cap.areas[0]) ? at : 0;
-		}
-		at = cap.header.next;
-	}
-	return 0;
-}
-
-static int map_bar(struct vdma_device *dev, const struct vfio_region_info *r, void **out)
-{
-	int prot = (r->flags & VFIO_REGION_INFO_FLAG_READ ? PROT_READ : 0) |
-		   (r->flags & VFIO_REGION_INFO_FLAG_WRITE ? PROT_WRITE : 0);
-	uint32_t areas, sparse = find_sparse(r, &areas), i;
-	void *va, *part;
-	int err;
-
-	if (!sparse)
-		return vdma_sys_mmap(NULL, r->size, prot, MAP_SHARED, dev->fd, r->offset, out);
-	err = vdma_sys_mmap(NULL, r->size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-			    -1, 0, &va);
-	if (err)
-		return err;
-	for (i = 0; i < areas && !err; i++) {
-		struct vfio_region_sparse_mmap_area area;
-
-		memcpy(&area, (const char *)r + sparse + i * sizeof(area), sizeof(area));
-		if (area.size)
-			err = vdma_sys_mmap((char *)va + area.offset, area.size, prot,
-					    MAP_SHARED | MAP_FIXED, dev->fd,
-					    r->offset + area.offset, &part);
-	}
-	if (err)
-		vdma_sys_munmap(va, r->size);
-	else
-		*out = va;
-	return err;
-}
-
 int vdma_device_bar(struct vdma_device *dev, unsigned int index, struct vdma_bar *bar)
 {
-	struct vfio_region_info *r;
 	int err = vdma_device_check(dev);
 
 	if (err)
@@ -404,22 +375,15 @@ int vdma_device_bar(struct vdma_device *dev, unsigned int index, struct vdma_bar
 	if (index >= VDMA_NBARS || !dev->bars[index].len)
 		return vdma_fail(VDMA_CAUSE_NOT_THERE, NULL, "%s has no BAR %u.", dev->bdf.s,
 				 index);
-	if (!(dev->bars[index].flags & VFIO_REGION_INFO_FLAG_MMAP))
+	if (!dev->bars[index].mappable)
 		return vdma_fail(
 			VDMA_CAUSE_UNSUPPORTED, NULL,
 			"BAR %u of %s cannot be mapped: it is I/O ports, or smaller than a page "
 			"that it shares with something else.",
 			index, dev->bdf.s);
 	pthread_mutex_lock(&dev->lock);
-	if (!dev->bar_va[index]) {
-		err = get_region(dev->fd, VFIO_PCI_BAR0_REGION_INDEX + index, &r);
-		if (!err) {
-			err = map_bar(dev, r, &dev->bar_va[index]);
-			if (err)
-				err = vdma_fail_sys(err, "map BAR %u of %s", index, dev->bdf.s);
-			free(r);
-		}
-	}
+	if (!dev->bar_va[index])
+		err = dev->ops->map_bar(dev, index, &dev->bar_va[index]);
 	if (!err)
 		*bar = (struct vdma_bar){ .va = dev->bar_va[index], .len = dev->bars[index].len };
 	pthread_mutex_unlock(&dev->lock);
@@ -438,6 +402,5 @@ int vdma_device_reset(struct vdma_device *dev)
 			"%s has no reset of its own (no FLR, no power state reset, not alone on "
 			"its bus). Reset it by its own registers, or close and open it.",
 			dev->bdf.s);
-	err = vdma_sys_ioctl(dev->fd, VFIO_DEVICE_RESET, NULL);
-	return err < 0 ? vdma_fail_sys(err, "VFIO_DEVICE_RESET, %s", dev->bdf.s) : 0;
+	return dev->ops->reset(dev);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What an open device is made of; shared by device.c and device_irq.c.
+ * What an open device is made of; shared by device.c and device_irq.c, which hold
+ * what is common, and device_vfio.c and device_uio.c, which ask the kernel.
  */
 #ifndef VDMA_INTERNAL_DEVICE_H
 #define VDMA_INTERNAL_DEVICE_H
@@ -14,36 +15,65 @@
 
 #define VDMA_NBARS 6
 
-struct vdma_device_region {
-	uint64_t offset; /* in the device's descriptor */
-	uint64_t len;
-	uint32_t flags; /* VFIO_REGION_INFO_FLAG_* */
+struct vdma_device_bar {
+	uint64_t len; /* 0: there is none */
+	bool mappable;
 };
+
+/*
+ * How a PCI driver of the kernel lends its device. All are explained, and leave
+ * things as they were on failure.
+ */
+struct vdma_device_ops {
+	/* Fills in what the device offers: config space, BARs, vectors, reset. */
+	int (*probe)(struct vdma_device *dev);
+	/* Gives back what probe() took, but for the device's descriptor. */
+	void (*release)(struct vdma_device *dev);
+
+	int (*map_bar)(struct vdma_device *dev, unsigned int index, void **va);
+	int (*reset)(struct vdma_device *dev);
+
+	/* Descriptors for @count vectors, one after the other; and back. */
+	int (*irq_open)(struct vdma_device *dev, unsigned int vector);
+	/* Lets them fire: dev->vectors, of kind dev->irq_kind. */
+	int (*irq_on)(struct vdma_device *dev);
+	int (*irq_off)(struct vdma_device *dev);
+	int (*irq_mask)(struct vdma_device *dev, bool on); /* INTx */
+	/* Events since the last call; -EAGAIN if none. Not explained. */
+	int (*irq_take)(struct vdma_device *dev, int fd, uint64_t *count);
+};
+
+extern const struct vdma_device_ops vdma_device_vfio;
+extern const struct vdma_device_ops vdma_device_uio;
 
 struct vdma_device {
 	LIST_ENTRY(vdma_device) link; /* guarded by the arena's lock */
 	struct vdma_ioas *ioas;
+	const struct vdma_device_ops *ops;
 	struct vdma_bdf bdf;
-	int group;
+	int group; /* -1: none */
 	int fd;
 	uint16_t vendor_id;
 	uint16_t device_id;
 	bool can_reset;
-	struct vdma_device_region config;
-	struct vdma_device_region bars[VDMA_NBARS];
+	int config_fd;
+	uint64_t config_offset;
+	uint64_t config_len;
+	struct vdma_device_bar bars[VDMA_NBARS];
 	uint32_t irqs[3]; /* vectors, by enum vdma_irq_kind */
 
 	pthread_mutex_t lock; /* guards what follows */
 	void *bar_va[VDMA_NBARS];
 	enum vdma_irq_kind irq_kind;
 	unsigned int nvectors; /* 0: interrupts are off */
-	int *vectors;	       /* eventfds */
+	int *vectors;	       /* descriptors */
+	uint32_t fired;	       /* UIO: events that were taken */
 };
 
 /* Is there a device, and its arena this process's? Explained. */
 int vdma_device_check(const struct vdma_device *dev);
 
-/* The vectors of each kind, at open. */
-int vdma_device_irq_probe(struct vdma_device *dev);
+/* Sets and clears bits of the command register (PCI 6.2.2); the device is locked. */
+int vdma_device_command(struct vdma_device *dev, uint32_t set, uint32_t clear);
 
 #endif

@@ -99,27 +99,46 @@ static int first_name(const char *name, void *ctx)
 	return 1;
 }
 
-int vdma_host_node(const char *bdf, char *path, size_t size)
+/* Finds the node that the device has in a class: its name is in @class of its folder. */
+static int class_node(const char *bdf, const char *class, const char *dev, char *path, size_t size)
 {
 	char dir[64], name[32];
 
-	snprintf(dir, sizeof(dir), PCI_DEVICES "/%s/vfio-dev", bdf);
+	snprintf(dir, sizeof(dir), PCI_DEVICES "/%s/%s", bdf, class);
 	if (vdma_sys_list(dir, first_name, name) != 1)
 		return -ENOENT;
-	snprintf(path, size, "/dev/vfio/devices/%s", name);
+	snprintf(path, size, "%s/%s", dev, name);
 	return 0;
 }
 
-static int any_entry(const char *name, void *ctx)
+int vdma_host_node(const char *bdf, char *path, size_t size)
 {
-	(void)name;
+	return class_node(bdf, "vfio-dev", "/dev/vfio/devices", path, size);
+}
+
+int vdma_host_uio(const char *bdf, char *path, size_t size)
+{
+	return class_node(bdf, "uio", "/dev", path, size);
+}
+
+bool vdma_host_group_is_noiommu(int group)
+{
+	char path[64], name[32];
+
+	snprintf(path, sizeof(path), IOMMU_GROUPS "/%d/name", group);
+	return !vdma_sys_read_file(path, name, sizeof(name)) &&
+	       !strncmp(name, "vfio-noiommu", strlen("vfio-noiommu"));
+}
+
+static int real_group(const char *name, void *ctx)
+{
 	(void)ctx;
-	return 1;
+	return !vdma_host_group_is_noiommu(atoi(name));
 }
 
 bool vdma_host_has_iommu(void)
 {
-	return vdma_sys_list(IOMMU_GROUPS, any_entry, NULL) == 1;
+	return vdma_sys_list(IOMMU_GROUPS, real_group, NULL) == 1;
 }
 
 struct group_text {

@@ -32,7 +32,13 @@ int vdma_host_group(const char *bdf);
 /* Its own device node, /dev/vfio/devices/vfioN, or -ENOENT. */
 int vdma_host_node(const char *bdf, char *path, size_t size);
 
-/* Is there any IOMMU group? */
+/* Is its group one that VFIO made for a device without an IOMMU? */
+bool vdma_host_group_is_noiommu(int group);
+
+/* Its UIO node, /dev/uioN, or -ENOENT. */
+int vdma_host_uio(const char *bdf, char *path, size_t size);
+
+/* Is there any IOMMU group, of an IOMMU? */
 bool vdma_host_has_iommu(void);
 
 /*

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "explain.h"
+#include "hold.h"
 #include "opts.h"
 #include "region.h"
 #include "sys.h"
@@ -12,6 +13,7 @@
 static const struct vdma_backend_ops *const backends[] = {
 	[VDMA_BACKEND_TYPE1] = &vdma_backend_type1,
 	[VDMA_BACKEND_IOMMUFD] = &vdma_backend_iommufd,
+	[VDMA_BACKEND_NOIOMMU] = &vdma_backend_noiommu,
 };
 
 static int create_space(struct vdma_ioas *ioas, enum vdma_backend backend, const char *reason)
@@ -21,12 +23,29 @@ static int create_space(struct vdma_ioas *ioas, enum vdma_backend backend, const
 	return ioas->ops->create(&ioas->space);
 }
 
+static int wrong_kind(const struct vdma_arena *arena)
+{
+	if (arena->window.slots)
+		return vdma_fail(VDMA_CAUSE_TRANSLATION, NULL,
+				 "In this arena device addresses are physical ones, which an IOMMU's "
+				 "backend does not take. Create a linear arena "
+				 "(VDMA_TRANSLATION_LINEAR), or use VDMA_BACKEND_AUTO.");
+	return vdma_fail(VDMA_CAUSE_TRANSLATION, NULL,
+			 "In this arena device addresses are not physical ones, and without an IOMMU "
+			 "nothing translates them. Create a physical arena "
+			 "(VDMA_TRANSLATION_PHYSICAL, or _AUTO), or use VDMA_BACKEND_AUTO.");
+}
+
 /* Containers first, which every kernel has that has VFIO; both can do the same. */
 static int choose(struct vdma_ioas *ioas)
 {
 	static const char *const has = "VFIO has containers of type1 v2";
-	int err = create_space(ioas, VDMA_BACKEND_TYPE1, has);
+	int err;
 
+	if (ioas->arena->window.slots)
+		return create_space(ioas, VDMA_BACKEND_NOIOMMU,
+				    "the arena's device addresses are physical ones");
+	err = create_space(ioas, VDMA_BACKEND_TYPE1, has);
 	if (err != -ENOENT && err != -EOPNOTSUPP)
 		return err;
 	err = create_space(ioas, VDMA_BACKEND_IOMMUFD,
@@ -53,12 +72,16 @@ int vdma_ioas_create(struct vdma_arena *arena, const struct vdma_ioas_opts *opts
 	if ((size_t)o.backend >= sizeof(backends) / sizeof(backends[0]))
 		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL,
 				 "There is no backend %d; use VDMA_BACKEND_AUTO.", (int)o.backend);
+	if (o.backend != VDMA_BACKEND_AUTO &&
+	    backends[o.backend]->translates != !arena->window.slots)
+		return wrong_kind(arena);
 
 	ioas = calloc(1, sizeof(*ioas));
 	if (!ioas)
 		return vdma_fail_malloc(sizeof(*ioas));
 	ioas->arena = arena;
 	LIST_INIT(&ioas->devices);
+	LIST_INIT(&ioas->functions);
 	err = o.backend == VDMA_BACKEND_AUTO ? choose(ioas) :
 					       create_space(ioas, o.backend, "the caller named it");
 	if (err)
@@ -168,11 +191,20 @@ int vdma_ioas_ranges(struct vdma_ioas *ioas, struct vdma_range *ranges, size_t *
 	return 0;
 }
 
+bool vdma_ioas_translates(const struct vdma_ioas *ioas)
+{
+	return ioas->ops->translates;
+}
+
 static int map(struct vdma_ioas *ioas, struct vdma_region *region)
 {
-	int err = ioas->ops->map(ioas->space, region->buf.va, region->buf.iova, region->buf.len,
-				 region->access);
+	int err;
 
+	if (ioas->ops->translates)
+		err = ioas->ops->map(ioas->space, region->buf.va, region->buf.iova, region->buf.len,
+				     region->access);
+	else
+		err = vdma_hold_region(ioas, region);
 	if (!err) {
 		region->mapped |= UINT64_C(1) << ioas->slot;
 		ioas->entries_used++;
@@ -182,8 +214,9 @@ static int map(struct vdma_ioas *ioas, struct vdma_region *region)
 
 static int unmap(struct vdma_ioas *ioas, struct vdma_region *region)
 {
-	int err = ioas->ops->unmap(ioas->space, region->buf.iova, region->buf.len);
-
+	int err = ioas->ops->translates ?
+			  ioas->ops->unmap(ioas->space, region->buf.iova, region->buf.len) :
+			  vdma_release_region(ioas, region);
 	if (!err) {
 		region->mapped &= ~(UINT64_C(1) << ioas->slot);
 		ioas->entries_used--;
@@ -274,6 +307,20 @@ static int replay(struct vdma_ioas *ioas)
 	return 0;
 }
 
+/* Held for a device that comes to others, or is the first one. */
+static int hold_all(struct vdma_ioas *ioas, const struct vdma_bdf *bdf)
+{
+	struct vdma_region *region;
+	int err = vdma_hold_all(ioas, bdf);
+
+	if (err)
+		return err;
+	LIST_FOREACH(region, &ioas->arena->regions, link)
+	region->mapped |= UINT64_C(1) << ioas->slot;
+	ioas->entries_used = ioas->arena->nregions;
+	return 0;
+}
+
 /* The backend has dropped all mappings with the last device. */
 static void forget(struct vdma_ioas *ioas)
 {
@@ -296,12 +343,12 @@ static void take_state(struct vdma_ioas *ioas, const struct vdma_space_state *st
 	ioas->page_sizes = state->page_sizes;
 }
 
-int vdma_ioas_attach(struct vdma_ioas *ioas, const char *bdf, int group)
+int vdma_ioas_attach(struct vdma_ioas *ioas, const struct vdma_bdf *bdf, int group)
 {
 	struct vdma_space_state state;
 	int fd, err;
 
-	fd = ioas->ops->attach(ioas->space, bdf, group);
+	fd = ioas->ops->attach(ioas->space, bdf->s, group);
 	if (fd < 0)
 		return fd;
 	err = ioas->ops->state(ioas->space, &state);
@@ -314,12 +361,13 @@ int vdma_ioas_attach(struct vdma_ioas *ioas, const char *bdf, int group)
 	}
 	take_state(ioas, &state);
 	ioas->ndevices++;
-	if (ioas->ndevices == 1) {
+	if (!ioas->ops->translates)
+		err = hold_all(ioas, bdf);
+	else if (ioas->ndevices == 1)
 		err = replay(ioas);
-		if (err) {
-			vdma_ioas_detach(ioas, group, fd);
-			return err;
-		}
+	if (err) {
+		vdma_ioas_detach(ioas, bdf, group, fd, true);
+		return err;
 	}
 	return fd;
 detach:
@@ -327,10 +375,13 @@ detach:
 	return err;
 }
 
-void vdma_ioas_detach(struct vdma_ioas *ioas, int group, int fd)
+void vdma_ioas_detach(struct vdma_ioas *ioas, const struct vdma_bdf *bdf, int group, int fd,
+		      bool silent)
 {
 	struct vdma_space_state state;
 
+	if (!ioas->ops->translates)
+		vdma_release_all(ioas, bdf, silent);
 	ioas->ops->detach(ioas->space, group, fd);
 	ioas->ndevices--;
 	if (!ioas->ndevices)

@@ -12,8 +12,10 @@
 
 #include "arena.h"
 #include "backend.h"
+#include "host.h"
 
 struct vdma_device;
+struct vdma_function;
 
 struct vdma_ioas {
 	struct vdma_arena *arena;
@@ -23,6 +25,7 @@ struct vdma_ioas {
 	unsigned int slot;  /* in arena->ioas, and bit in region->mapped */
 	LIST_HEAD(, vdma_device) devices;
 	unsigned int ndevices;
+	LIST_HEAD(, vdma_function) functions; /* hold.c's */
 
 	/* While a device is attached: */
 	struct vdma_range *ranges;
@@ -31,9 +34,15 @@ struct vdma_ioas {
 	uint64_t entries_used;
 };
 
-/* The device's descriptor; all regions are mapped. */
-int vdma_ioas_attach(struct vdma_ioas *ioas, const char *bdf, int group);
-void vdma_ioas_detach(struct vdma_ioas *ioas, int group, int fd);
+/* The device's descriptor; all regions are mapped. @group: -1 for none. */
+int vdma_ioas_attach(struct vdma_ioas *ioas, const struct vdma_bdf *bdf, int group);
+
+/* @silent: the device is known to do no more DMA. */
+void vdma_ioas_detach(struct vdma_ioas *ioas, const struct vdma_bdf *bdf, int group, int fd,
+		      bool silent);
+
+/* Is there an IOMMU between its devices and memory? */
+bool vdma_ioas_translates(const struct vdma_ioas *ioas);
 
 /* Would a region of @bytes more be refused by one of the attached spaces? */
 int vdma_ioas_room_all(struct vdma_arena *arena, uint64_t bytes);

@@ -26,8 +26,10 @@ static int anon_unit(size_t page_size, size_t *unit)
 	return 0;
 }
 
-static int anon_populate(void *va, size_t len, size_t page_size, struct vdma_memory *mem)
+static int anon_populate(void *va, size_t len, const struct vdma_want *want,
+			 struct vdma_memory *mem)
 {
+	size_t page_size = want->page_size;
 	size_t page = vdma_sys_page_size();
 	struct vdma_facts facts = { .need = len };
 	int err;

@@ -46,9 +46,21 @@ static int open_device(void)
 	return fd < 0 ? vdma_fail_sys(fd, "open " MAP_CONTIG_DEVICE) : fd;
 }
 
-static int explain_no_run(int node, size_t len, struct vdma_facts *facts)
+static int no_physical(void)
 {
-	struct map_contig_oracle oracle = { .size = sizeof(oracle), .length = len };
+	return vdma_fail(VDMA_CAUSE_PRIVILEGE, &(struct vdma_facts){ .sys_errno = EPERM },
+			 "Physical addresses are told, and may be asked for, with CAP_SYS_RAWIO only. "
+			 "Run the program as root, or give it that capability.");
+}
+
+static int explain_no_run(int node, size_t len, const struct vdma_want *want,
+			  struct vdma_facts *facts)
+{
+	struct map_contig_oracle oracle = {
+		.size = sizeof(oracle),
+		.length = len,
+		.want.phys_max = want->phys_max,
+	};
 	struct map_contig_limits limits = { .size = sizeof(limits) };
 
 	/* An older module has neither. */
@@ -65,6 +77,15 @@ static int explain_no_run(int node, size_t len, struct vdma_facts *facts)
 	}
 	if (!vdma_sys_ioctl(node, MAP_CONTIG_ORACLE, &oracle)) {
 		facts->limit = oracle.largest;
+		if (want->phys_max)
+			return vdma_fail(
+				VDMA_CAUSE_NO_RUN, facts,
+				"The kernel has no physically contiguous run of %s up to physical "
+				"address 0x%llx: the largest that it could make there now is %s. "
+				"Ask for less or for more address_bits, allocate soon after boot, "
+				"or use a device that drives more address bits.",
+				vdma_bytes(len).s, (unsigned long long)want->phys_max,
+				vdma_bytes(oracle.largest).s);
 		if (oracle.largest >= len)
 			return vdma_fail(
 				VDMA_CAUSE_NO_RUN, facts,
@@ -121,13 +142,13 @@ static int explain_quota(int node, size_t len, struct vdma_facts *facts)
 			 vdma_bytes(len).s, vdma_bytes(l.ceiling).s, vdma_bytes(l.total).s);
 }
 
-static int explain(int err, int node, size_t len)
+static int explain(int err, int node, size_t len, const struct vdma_want *want)
 {
 	struct vdma_facts facts = { .sys_errno = -err, .need = len };
 	struct vdma_memlock m;
 
 	switch (-err) {
-	case ENOMEM: return explain_no_run(node, len, &facts);
+	case ENOMEM: return explain_no_run(node, len, want, &facts);
 	case EDQUOT: return explain_quota(node, len, &facts);
 	case EAGAIN:
 		if (!vdma_host_memlock(&m))
@@ -137,6 +158,8 @@ static int explain(int err, int node, size_t len)
 				 "for all that this user holds of it. " VDMA_MEMLOCK_REMEDY ".",
 				 vdma_bytes(len).s, vdma_bytes(facts.limit).s);
 	case EPERM:
+		if (want->phys_max)
+			return no_physical();
 		return vdma_fail(VDMA_CAUSE_PRIVILEGE, &facts,
 				 "RLIMIT_MEMLOCK is 0 and the program has no CAP_IPC_LOCK, so it "
 				 "may not have contiguous memory. " VDMA_MEMLOCK_REMEDY ".");
@@ -160,18 +183,20 @@ static void query(int fd, void *va, size_t len, struct vdma_memory *mem)
  * Memory first, then the mapping: while the kernel searches, the address space is
  * not locked, and the reservation is untouched if there is nothing to be had.
  */
-static int allocate_and_map(int node, void *va, size_t len, bool *lost)
+static int allocate_and_map(int node, void *va, size_t len, const struct vdma_want *want,
+			    bool *lost)
 {
 	struct map_contig_alloc alloc = {
 		.size = sizeof(alloc),
 		.length = len,
+		.want.phys_max = want->phys_max,
 		.want.fork = MAP_CONTIG_FORK_NONE,
 	};
 	int err;
 
 	err = vdma_sys_ioctl(node, MAP_CONTIG_ALLOC, &alloc);
 	/* The first release of the module has mmap only. */
-	if (err == -ENOTTY)
+	if (err == -ENOTTY && !want->phys_max)
 		return vdma_reserve_fill(va, len, MAP_SHARED, node, lost);
 	if (err)
 		return err;
@@ -181,17 +206,17 @@ static int allocate_and_map(int node, void *va, size_t len, bool *lost)
 	return err;
 }
 
-static int contig_populate(void *va, size_t len, size_t page_size, struct vdma_memory *mem)
+static int contig_populate(void *va, size_t len, const struct vdma_want *want,
+			   struct vdma_memory *mem)
 {
 	int node, err;
 
-	(void)page_size;
 	node = open_device();
 	if (node < 0)
 		return node;
-	err = allocate_and_map(node, va, len, &mem->lost);
+	err = allocate_and_map(node, va, len, want, &mem->lost);
 	if (err) {
-		err = explain(err, node, len);
+		err = explain(err, node, len, want);
 	} else {
 		mem->extents = 1;
 		query(node, va, len, mem);
@@ -200,8 +225,56 @@ static int contig_populate(void *va, size_t len, size_t page_size, struct vdma_m
 	return err;
 }
 
+static int explain_hold(int err, const struct vdma_bdf *bdf)
+{
+	struct vdma_facts facts = { .sys_errno = -err };
+
+	switch (-err) {
+	case EPERM: return no_physical();
+	case ENODEV: return vdma_fail_no_device(bdf->s);
+	case ENOSPC:
+		facts.limit = 16;
+		return vdma_fail(
+			VDMA_CAUSE_TOO_MANY, &facts,
+			"Memory is used by 16 devices already, which is as many as the module "
+			"can stop before it frees that. Give %s an arena of its own.",
+			bdf->s);
+	case ENOTTY:
+	case EOPNOTSUPP:
+		return vdma_fail(VDMA_CAUSE_UNSUPPORTED, &facts,
+				 "The loaded map_contig cannot stop a device before it frees its "
+				 "memory (MAP_CONTIG_HOLD). Load the module of this version.");
+	}
+	return vdma_fail_sys(err, "MAP_CONTIG_HOLD for %s", bdf->s);
+}
+
+static int contig_hold(void *va, const struct vdma_bdf *bdf, bool on)
+{
+	struct map_contig_hold hold = {
+		.size = sizeof(hold),
+		.flags = on ? 0 : MAP_CONTIG_HOLD_RELEASE,
+		.addr = (uintptr_t)va,
+		.domain = bdf->domain,
+		.bdf = bdf->bus << 8 | bdf->dev << 3 | bdf->func,
+	};
+	int node = open_device(), err;
+
+	if (node < 0)
+		return node;
+	err = vdma_sys_ioctl(node, MAP_CONTIG_HOLD, &hold);
+	vdma_sys_close(node);
+	/*
+	 * Held since the device was closed while it might not have been silent; or not
+	 * held any more, since the module has stopped the device, or it was taken out.
+	 */
+	if (!err || (on ? err == -EEXIST : err == -ENOENT || err == -ENODEV))
+		return 0;
+	return explain_hold(err, bdf);
+}
+
 const struct vdma_provider_ops vdma_provider_contig = {
 	.name = "contig",
 	.unit = contig_unit,
 	.populate = contig_populate,
+	.hold = contig_hold,
 };

@@ -58,8 +58,10 @@ static int explain(int err, size_t len, size_t unit)
 			 dir);
 }
 
-static int hugetlb_populate(void *va, size_t len, size_t page_size, struct vdma_memory *mem)
+static int hugetlb_populate(void *va, size_t len, const struct vdma_want *want,
+			    struct vdma_memory *mem)
 {
+	size_t page_size = want->page_size;
 	size_t unit = page_size ? page_size : SIZE_2M;
 	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB |
 		    (unit == SIZE_1G ? MAP_HUGE_1GB : MAP_HUGE_2MB);

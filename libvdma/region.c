@@ -20,11 +20,17 @@ static const struct vdma_provider_ops *const providers[] = {
 	[VDMA_PROVIDER_ANON] = &vdma_provider_anon,
 };
 
-static int check_opts(const struct vdma_region_opts *o)
+static int check_opts(const struct vdma_arena *arena, const struct vdma_region_opts *o)
 {
 	if ((size_t)o->provider >= sizeof(providers) / sizeof(providers[0]))
 		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "There is no provider %d.",
 				 (int)o->provider);
+	if (arena->slots && !providers[o->provider]->hold)
+		return vdma_fail(
+			VDMA_CAUSE_TRANSLATION, NULL,
+			"A physical arena takes memory of VDMA_PROVIDER_CONTIG only: without "
+			"an IOMMU nothing pins any other, which may move or be freed while a "
+			"device writes to it.");
 	if (o->access > VDMA_ACCESS_WRITE)
 		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "There is no access %d.",
 				 (int)o->access);
@@ -60,13 +66,15 @@ static int no_room(const struct vdma_arena *arena, size_t len, uint64_t limit,
  * Where @len bytes go. Aligned to what page tables of CPU and IOMMU can map by
  * one entry, as long as there is room for that; at least to @unit.
  */
-static int place(struct vdma_arena *arena, size_t len, size_t unit,
-		 const struct vdma_region_opts *o, uint64_t *iova)
+static int place(struct vdma_arena *arena, struct vdma_region *region, size_t unit,
+		 const struct vdma_region_opts *o)
 {
+	size_t len = region->room;
 	struct vdma_iova_request req = { .len = len, .limit = UINT64_MAX, .align = unit };
+	uint64_t *at = &region->place;
 	int err;
 
-	if (o->address_bits && o->address_bits < 64) {
+	if (!arena->slots && o->address_bits && o->address_bits < 64) {
 		req.limit = (UINT64_C(1) << o->address_bits) - 1;
 		req.bottom_up = req.limit < arena->window.len - 1;
 	}
@@ -74,14 +82,14 @@ static int place(struct vdma_arena *arena, size_t len, size_t unit,
 		req.align = SIZE_1G;
 	else if (len >= SIZE_2M && unit < SIZE_2M)
 		req.align = SIZE_2M;
-	err = vdma_iova_alloc(&arena->space, &req, iova);
+	err = vdma_iova_alloc(&arena->space, &req, at);
 	if (err == -ENOSPC && req.align == SIZE_1G && unit < SIZE_1G) {
 		req.align = SIZE_2M;
-		err = vdma_iova_alloc(&arena->space, &req, iova);
+		err = vdma_iova_alloc(&arena->space, &req, at);
 	}
-	if (err == -ENOSPC && req.align > unit) {
+	if (err == -ENOSPC && req.align > unit && !arena->slots) {
 		req.align = unit;
-		err = vdma_iova_alloc(&arena->space, &req, iova);
+		err = vdma_iova_alloc(&arena->space, &req, at);
 	}
 	if (err == -ENOSPC)
 		return no_room(arena, len, req.limit, o);
@@ -91,20 +99,49 @@ static int place(struct vdma_arena *arena, size_t len, size_t unit,
 static int populate(struct vdma_region *region, const struct vdma_region_opts *o)
 {
 	uint64_t start = vdma_sys_now_ns();
+	struct vdma_want want = { .page_size = o->page_size };
 	int err;
 
+	if (region->arena->slots && o->address_bits && o->address_bits < 64)
+		want.phys_max = (UINT64_C(1) << o->address_bits) - 1;
 	region->memory = (struct vdma_memory){
 		.pa = VDMA_PA_NONE,
 		.granule = vdma_sys_page_size(),
 		.node = -1,
 	};
-	err = providers[o->provider]->populate(region->buf.va, region->buf.len, o->page_size,
-					       &region->memory);
+	err = region->ops->populate(region->buf.va, region->buf.len, &want, &region->memory);
 	if (err)
 		return err;
 	region->populate_ns = vdma_sys_now_ns() - start;
 	region->buf.pa = region->memory.pa;
 	return 0;
+}
+
+/* Devices of a physical arena are told physical addresses. */
+static int set_physical(struct vdma_region *region)
+{
+	if (region->buf.pa == VDMA_PA_NONE)
+		return vdma_fail(VDMA_CAUSE_PRIVILEGE, NULL,
+				 "The module does not tell this process where its memory lies, and "
+				 "without an IOMMU that is what devices have to be told. Run it as "
+				 "root or with CAP_SYS_RAWIO.");
+	region->buf.iova = region->buf.pa;
+	return 0;
+}
+
+static void publish(const struct vdma_region *region, bool there)
+{
+	uint64_t delta = (uintptr_t)region->buf.va - region->buf.iova;
+
+	if (region->arena->slots)
+		vdma_arena_publish(region->arena, region->place, region->room, there ? delta : 0);
+}
+
+/* Memory that is mapped nowhere, and its place. */
+static void give_back(struct vdma_region *region)
+{
+	if (!vdma_reserve_restore(region->buf.va, region->buf.len))
+		vdma_iova_free(&region->arena->space, region->place, region->room);
 }
 
 /* Memory, address and mappings of a new region; the arena is locked. */
@@ -117,27 +154,32 @@ static int build(struct vdma_region *region, size_t unit, const struct vdma_regi
 	err = vdma_ioas_room_all(arena, region->buf.len);
 	if (err)
 		return err;
-	err = place(arena, region->buf.len, unit, o, &region->buf.iova);
+	err = place(arena, region, unit, o);
 	if (err)
 		return err;
-	region->buf.va = (void *)(uintptr_t)(region->buf.iova + arena->window.delta);
+	region->buf.iova = region->place;
+	region->buf.va = (void *)(arena->window.va + region->place);
 	err = populate(region, o);
 	if (err) {
 		/* A place that was lost to a foreign mapping stays taken. */
 		if (!region->memory.lost)
-			vdma_iova_free(&arena->space, region->buf.iova, region->buf.len);
+			vdma_iova_free(&arena->space, region->place, region->room);
 		return err;
 	}
-	err = vdma_ioas_map_all(region);
+	if (arena->slots)
+		err = set_physical(region);
+	if (!err)
+		err = vdma_ioas_map_all(region);
 	if (err) {
 		/*
 		 * Memory that could not be unmapped again is given up for
 		 * good: a device may reach it.
 		 */
-		if (!region->mapped && !vdma_reserve_restore(region->buf.va, region->buf.len))
-			vdma_iova_free(&arena->space, region->buf.iova, region->buf.len);
+		if (!region->mapped)
+			give_back(region);
 		return err;
 	}
+	publish(region, true);
 	LIST_INSERT_HEAD(&arena->regions, region, link);
 	arena->nregions++;
 	arena->bytes += region->buf.len;
@@ -158,7 +200,7 @@ int vdma_region_create(struct vdma_arena *arena, size_t len, const struct vdma_r
 	if (!err)
 		err = vdma_opts_get(&o, sizeof(o), opts, sizeof(o));
 	if (!err)
-		err = check_opts(&o);
+		err = check_opts(arena, &o);
 	if (!err)
 		err = providers[o.provider]->unit(o.page_size, &unit);
 	if (err)
@@ -175,8 +217,13 @@ int vdma_region_create(struct vdma_arena *arena, size_t len, const struct vdma_r
 		return vdma_fail_malloc(sizeof(*region));
 	region->arena = arena;
 	region->provider = o.provider;
+	region->ops = providers[o.provider];
 	region->access = o.access;
 	region->buf.len = (len + unit - 1) & ~(unit - 1);
+	region->room = region->buf.len;
+	/* A slot has one number, so it has one region. */
+	if (arena->slots)
+		region->room = (region->room + SIZE_2M - 1) & ~(SIZE_2M - 1);
 	pthread_mutex_lock(&arena->lock);
 	err = build(region, unit, &o);
 	pthread_mutex_unlock(&arena->lock);
@@ -202,13 +249,14 @@ int vdma_region_destroy(struct vdma_region *region)
 	pthread_mutex_lock(&arena->lock);
 	err = vdma_ioas_unmap_all(region);
 	if (!err) {
+		publish(region, false);
 		err = vdma_reserve_restore(region->buf.va, region->buf.len);
 		if (err)
 			err = vdma_fail_sys(err, "unmap %s at %p", vdma_bytes(region->buf.len).s,
 					    region->buf.va);
 	}
 	if (!err) {
-		vdma_iova_free(&arena->space, region->buf.iova, region->buf.len);
+		vdma_iova_free(&arena->space, region->place, region->room);
 		LIST_REMOVE(region, link);
 		arena->nregions--;
 		arena->bytes -= region->buf.len;

@@ -14,7 +14,10 @@ struct vdma_region {
 	LIST_ENTRY(vdma_region) link;
 	struct vdma_arena *arena;
 	struct vdma_buf buf;
+	uint64_t place; /* offset in the window, and how much of it */
+	uint64_t room;
 	enum vdma_provider provider;
+	const struct vdma_provider_ops *ops;
 	enum vdma_access access;
 	struct vdma_memory memory;
 	uint64_t populate_ns;

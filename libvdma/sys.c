@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -33,6 +34,18 @@ int vdma_sys_open(const char *path, int flags)
 void vdma_sys_close(int fd)
 {
 	syscall(SYS_close, fd);
+}
+
+int vdma_sys_dup(int fd)
+{
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+	return copy < 0 ? -errno : copy;
+}
+
+int vdma_sys_lock(int fd)
+{
+	return flock(fd, LOCK_EX | LOCK_NB) ? -errno : 0;
 }
 
 int vdma_sys_keep_over_exec(int fd)

@@ -17,6 +17,12 @@ const char *vdma_sys_pci_path(void);
 int vdma_sys_open(const char *path, int flags);
 void vdma_sys_close(int fd);
 
+/* A second descriptor of the same open file, close-on-exec. */
+int vdma_sys_dup(int fd);
+
+/* Locks the open file (flock) until it is closed; -EWOULDBLOCK if somebody has. */
+int vdma_sys_lock(int fd);
+
 /* No longer close-on-exec. */
 int vdma_sys_keep_over_exec(int fd);
 

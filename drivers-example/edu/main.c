@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -254,32 +255,54 @@ static const char *const backend_names[] = {
 	[VDMA_BACKEND_AUTO] = "auto",
 	[VDMA_BACKEND_TYPE1] = "type1",
 	[VDMA_BACKEND_IOMMUFD] = "iommufd",
+	[VDMA_BACKEND_NOIOMMU] = "noiommu",
 };
 #define BACKENDS (sizeof(backend_names) / sizeof(backend_names[0]))
 
+/* What an IOMMU is for. Nothing but our two regions is mapped in this address space. */
+static int show_outside(struct demo *d)
+{
+	if (outside(d, "the page after our memory", d->near.iova + d->near.len) ||
+	    outside(d, "which is never handed out", 0))
+		return -1;
+	say("", "the IOMMU stopped them all, the kernel's log has the first few");
+	return 0;
+}
+
 static int run(struct demo *d, const char *bdf, enum vdma_backend backend)
 {
+	struct vdma_arena_opts arena = { .size = sizeof(arena) };
 	struct vdma_ioas_opts opts = { .size = sizeof(opts), .backend = backend };
 	struct vdma_ioas_info info = { .size = sizeof(info) };
+	struct vdma_device_info device = { .size = sizeof(device) };
 	uint32_t result;
+	bool msi;
 
-	if (vdma_arena_create(NULL, &d->arena))
+	if (backend == VDMA_BACKEND_AUTO)
+		arena.translation = VDMA_TRANSLATION_AUTO;
+	else if (backend == VDMA_BACKEND_NOIOMMU)
+		arena.translation = VDMA_TRANSLATION_PHYSICAL;
+	if (vdma_arena_create(&arena, &d->arena))
 		return complain("reserving addresses", vdma_explain());
 	if (vdma_ioas_create(d->arena, &opts, &d->ioas) || vdma_ioas_query(d->ioas, &info))
 		return complain("opening an I/O address space", vdma_explain());
 	say("backend", "%s: %s", backend_names[info.backend], info.reason);
 	if (edu_open(&d->edu, d->ioas, bdf, EDU_ADDRESS_BITS))
 		return complain("opening the device", d->edu.why);
-	if (show_identity(d, bdf) || show_interrupts(d, VDMA_IRQ_INTX, "INTx", 10) ||
-	    show_interrupts(d, VDMA_IRQ_MSI, "MSI", 12))
+	if (vdma_device_query(d->edu.dev, &device))
+		return complain("asking the device", vdma_explain());
+	/* uio_pci_generic has the wire only. */
+	msi = device.irqs[VDMA_IRQ_MSI];
+	if (show_identity(d, bdf) || show_interrupts(d, VDMA_IRQ_INTX, "INTx", 10))
 		return -1;
-	if (create_memory(d) || show_dma(d, "DMA, MSI", 11))
+	if (msi && show_interrupts(d, VDMA_IRQ_MSI, "MSI", 12))
 		return -1;
-	/* Nothing but our two regions is mapped in this address space. */
-	if (outside(d, "the page after our memory", d->near.iova + d->near.len) ||
-	    outside(d, "which is never handed out", 0))
+	if (create_memory(d) || show_dma(d, msi ? "DMA, MSI" : "DMA, INTx", 11))
 		return -1;
-	say("", "the IOMMU stopped them all, the kernel's log has the first few");
+	if (info.backend == VDMA_BACKEND_NOIOMMU)
+		say("outside", "not tried: no IOMMU would stop the device");
+	else if (show_outside(d))
+		return -1;
 	if (edu_irq_use(&d->edu, VDMA_IRQ_INTX))
 		return complain("INTx", d->edu.why);
 	if (show_dma(d, "afterwards, INTx", 29))
@@ -321,8 +344,9 @@ int main(int argc, char **argv)
 	}
 	if (argc != 2 || argv[1][0] == '-' || backend == BACKENDS) {
 		fprintf(stderr,
-			"Usage: edu-demo [--backend auto|type1|iommufd] BDF\n"
-			"Drives QEMU's edu device at this PCI address, such as 0000:00:10.0.\n");
+			"Usage: edu-demo [--backend auto|type1|iommufd|noiommu] BDF\n"
+			"Drives QEMU's edu device at this PCI address, such as 0000:00:10.0. Without\n"
+			"an IOMMU, auto is noiommu: the device then reaches all memory.\n");
 		return 2;
 	}
 	err = run(&demo, argv[1], (enum vdma_backend)backend);

@@ -43,6 +43,8 @@ struct vdma_arena;
  * @va: its first virtual address, a multiple of 1 GiB
  * @len: bytes
  * @delta: virtual address minus device address, the same for every byte
+ * @slots: NULL in a linear arena. In a physical one, for each slot of 2 MiB of the
+ *         window: virtual address minus physical address, 0 where there is nothing
  *
  * Every arena begins with this struct, and it is constant for as long as the
  * arena lives: that is what the inline functions below stand on.
@@ -51,6 +53,24 @@ struct vdma_window {
 	uintptr_t va;
 	size_t len;
 	uint64_t delta;
+	const uint64_t *slots;
+};
+
+/* log2 of the size of a slot. */
+#define VDMA_SLOT_SHIFT 21
+
+/**
+ * enum vdma_translation - what device addresses of an arena are
+ * @VDMA_TRANSLATION_LINEAR: addresses that an IOMMU translates
+ * @VDMA_TRANSLATION_PHYSICAL: physical ones, for devices that no IOMMU stands
+ *                             before (VDMA_BACKEND_NOIOMMU). Such a device reaches
+ *                             all memory: for programs that are trusted with that
+ * @VDMA_TRANSLATION_AUTO: linear where the machine has an IOMMU, else physical
+ */
+enum vdma_translation {
+	VDMA_TRANSLATION_LINEAR,
+	VDMA_TRANSLATION_PHYSICAL,
+	VDMA_TRANSLATION_AUTO,
 };
 
 /**
@@ -60,10 +80,14 @@ struct vdma_window {
  *          0 stands for 256 GiB, or less where the system does not allow that
  *          much address space (vdma_arena_query tells). Any other value is
  *          met or the call fails.
+ * @translation: what device addresses are. A physical arena takes memory of
+ *               VDMA_PROVIDER_CONTIG only, and 2 MiB of its window for each region
+ *               at least
  */
 struct vdma_arena_opts {
 	size_t size;
 	size_t window;
+	enum vdma_translation translation;
 };
 
 /**
@@ -79,6 +103,7 @@ struct vdma_arena_opts {
  * @assumed: 1 while no device is attached: the usable ranges are an assumption
  * @bufs: live buffers, of vdma_buf_alloc()
  * @chunks: regions that they lie in, and those that wait for more
+ * @translation: LINEAR or PHYSICAL
  */
 struct vdma_arena_info {
 	size_t size;
@@ -91,6 +116,7 @@ struct vdma_arena_info {
 	uint32_t assumed;
 	uint64_t bufs;
 	uint64_t chunks;
+	enum vdma_translation translation;
 };
 
 /**
@@ -137,11 +163,18 @@ VDMA_API int vdma_arena_ranges(struct vdma_arena *arena, struct vdma_range *rang
  * @arena: the arena
  * @va: pointer into one of its regions; nothing is checked
  *
- * Return: the device address. Thread-safe, no lock, one subtraction.
+ * Return: the device address. Thread-safe, no lock: one subtraction, and in a
+ * physical arena a look at the slot's number before it.
  */
 static inline vdma_iova_t vdma_iova(const struct vdma_arena *arena, const void *va)
 {
-	return (uint64_t)(uintptr_t)va - ((const struct vdma_window *)(const void *)arena)->delta;
+	const struct vdma_window *w = (const struct vdma_window *)(const void *)arena;
+	uint64_t at = (uint64_t)(uintptr_t)va;
+
+	if (__builtin_expect(w->slots != NULL, 0))
+		return at - __atomic_load_n(&w->slots[(at - w->va) >> VDMA_SLOT_SHIFT],
+					    __ATOMIC_ACQUIRE);
+	return at - w->delta;
 }
 
 /**
@@ -150,7 +183,9 @@ static inline vdma_iova_t vdma_iova(const struct vdma_arena *arena, const void *
  * @va: first byte
  * @len: bytes, at least 1
  *
- * It checks against the window, not against the regions in it.
+ * A linear arena checks against the window, not against the regions in it. A
+ * physical one checks that first and last byte lie in slots of one region, but not
+ * against its end in the last slot.
  *
  * Return: the device address of @va, VDMA_IOVA_NONE if any of the @len bytes
  * is outside the arena. Thread-safe, no lock.
@@ -160,12 +195,31 @@ static inline vdma_iova_t vdma_iova_checked(const struct vdma_arena *arena, cons
 {
 	const struct vdma_window *w = (const struct vdma_window *)(const void *)arena;
 	uintptr_t off = (uintptr_t)va - w->va;
+	uint64_t delta;
 
 	/* off < w->len keeps w->len - off from wrapping; len 0 wraps to the top. */
 	if (off >= w->len || len - 1 >= w->len - off)
 		return VDMA_IOVA_NONE;
+	if (__builtin_expect(w->slots != NULL, 0)) {
+		delta = __atomic_load_n(&w->slots[off >> VDMA_SLOT_SHIFT], __ATOMIC_ACQUIRE);
+		if (!delta ||
+		    delta != __atomic_load_n(&w->slots[(off + (len - 1)) >> VDMA_SLOT_SHIFT],
+					     __ATOMIC_ACQUIRE))
+			return VDMA_IOVA_NONE;
+		return (uint64_t)(uintptr_t)va - delta;
+	}
 	return (uint64_t)(uintptr_t)va - w->delta;
 }
+
+/**
+ * vdma_va_physical() - virtual address of a physical one; vdma_va() is for all arenas
+ * @arena: the arena
+ * @iova: device address
+ *
+ * Return: the pointer, NULL if @iova is in no region. Thread-safe; it takes the
+ * arena's lock, and time with the number of regions.
+ */
+VDMA_API void *vdma_va_physical(const struct vdma_arena *arena, vdma_iova_t iova);
 
 /**
  * vdma_va() - virtual address of a device address
@@ -173,13 +227,15 @@ static inline vdma_iova_t vdma_iova_checked(const struct vdma_arena *arena, cons
  * @iova: device address
  *
  * Return: the pointer, NULL if @iova is outside the window. Thread-safe, no
- * lock.
+ * lock; in a physical arena it is vdma_va_physical().
  */
 static inline void *vdma_va(const struct vdma_arena *arena, vdma_iova_t iova)
 {
 	const struct vdma_window *w = (const struct vdma_window *)(const void *)arena;
 	uint64_t va = iova + w->delta;
 
+	if (__builtin_expect(w->slots != NULL, 0))
+		return vdma_va_physical(arena, iova);
 	return va - w->va < w->len ? (void *)(uintptr_t)va : NULL;
 }
 

@@ -2,7 +2,8 @@
 /*
  * A PCI function that this process drives: its BARs, its config space, its
  * interrupts, its reset. It must be bound to vfio-pci (or a driver derived
- * from it) beforehand; vdma_explain() says how where it is not.
+ * from it) beforehand; vdma_explain() says how where it is not. Without an IOMMU, in a
+ * physical arena, it may be bound to uio_pci_generic instead, which has INTx alone.
  *
  * Opening a device resets it if it can be reset, and maps all regions of the
  * arena for it. Its memory space is enabled, bus mastering (DMA) is off: a
@@ -57,7 +58,7 @@ enum vdma_irq_kind {
  * @bdf: its address, "dddd:bb:dd.f"; vdma_pci_query() has its names
  * @vendor: vendor id
  * @device: device id
- * @group: its IOMMU group
+ * @group: its IOMMU group; -1 if it has none
  * @can_reset: 1 if vdma_device_reset() works
  * @irqs: vectors it has, by enum vdma_irq_kind
  * @bar_len: bytes of each BAR; 0 where there is none
@@ -95,7 +96,7 @@ struct vdma_bar {
  *
  * Return: 0; -EINVAL (@bdf is not an address), -E2BIG, -ENODEV (no such
  * device, or not bound to vfio-pci), -ENOENT (VFIO is not loaded), -EOPNOTSUPP
- * (no IOMMU), -EBUSY (the group is not viable, or somebody has it open),
+ * (no IOMMU; an arena with VDMA_TRANSLATION_AUTO can do without), -EBUSY (the group is not viable, or somebody has it open),
  * -EACCES, -EPERM (no interrupt remapping), -ERANGE (an existing region lies
  * where this device's IOMMU cannot reach), -EAGAIN (RLIMIT_MEMLOCK), -ENOSPC
  * (DMA entries), -ENOMEM, -EMFILE, -EIO. Nothing stays open or mapped on
@@ -109,7 +110,8 @@ VDMA_API int vdma_device_open(struct vdma_ioas *ioas, const char *bdf,
  * @dev: NULL is allowed
  *
  * Its interrupts and bus mastering are switched off, its BARs unmapped, its
- * interrupt descriptors closed.
+ * interrupt descriptors closed. Without an IOMMU it waits until the device has ended
+ * what was under way, up to 0.7 s; memory stays tied to one that does not end.
  *
  * Return: 0; -ECHILD in a forked child. Thread-safe, but nobody else may use
  * @dev.
@@ -131,7 +133,7 @@ VDMA_API int vdma_device_query(struct vdma_device *dev, struct vdma_device_info 
  * @index: 0 to 5
  * @bar: out: where it is; the same for each call
  *
- * Parts that the kernel keeps to itself are not accessible (SIGSEGV). Access
+ * Parts that VFIO keeps to itself are not accessible (SIGSEGV). Access
  * to a BAR while the device's memory space is disabled raises SIGBUS.
  *
  * Return: 0, -EINVAL, -ENXIO (no such BAR), -EOPNOTSUPP (I/O ports), -ENOMEM,
@@ -158,8 +160,8 @@ VDMA_API int vdma_device_config_read(struct vdma_device *dev, unsigned int offse
  * @width: 1, 2 or 4 bytes
  * @value: in the CPU's byte order, less than 2^(8 * @width)
  *
- * The kernel emulates some fields and ignores writes to others (vfio-pci's
- * permission tables).
+ * VFIO emulates some fields and ignores writes to others (vfio-pci's permission
+ * tables). With uio_pci_generic all of it is the device's own.
  *
  * Return: 0, -EINVAL, -ENXIO (beyond its config space), -EIO. Thread-safe.
  */
@@ -191,7 +193,7 @@ VDMA_API int vdma_device_reset(struct vdma_device *dev);
  * vdma_device_irq_enable() - switch interrupts on
  * @dev: the device
  * @kind: INTx, MSI or MSI-X; one kind at a time
- * @count: vectors, at least 1; each gets an eventfd
+ * @count: vectors, at least 1; each gets a descriptor
  *
  * Return: 0, -EINVAL, -EBUSY (interrupts are on already), -ENXIO (the device
  * has fewer), -ENOMEM, -EMFILE, -EIO. Thread-safe.
@@ -200,7 +202,7 @@ VDMA_API int vdma_device_irq_enable(struct vdma_device *dev, enum vdma_irq_kind 
 				    unsigned int count);
 
 /**
- * vdma_device_irq_disable() - switch interrupts off and close the eventfds
+ * vdma_device_irq_disable() - switch interrupts off and close their descriptors
  * @dev: the device; nothing happens if they are off
  *
  * No thread may be in vdma_device_irq_wait(), or use one of the descriptors.
@@ -210,11 +212,13 @@ VDMA_API int vdma_device_irq_enable(struct vdma_device *dev, enum vdma_irq_kind 
 VDMA_API int vdma_device_irq_disable(struct vdma_device *dev);
 
 /**
- * vdma_device_irq_fd() - eventfd of a vector, for poll or epoll
+ * vdma_device_irq_fd() - descriptor of a vector, for poll or epoll
  * @dev: the device
  * @vector: 0 to count - 1
  * @fd: out: owned by the device; nonblocking, close-on-exec. It becomes
- *      readable when the vector fires; reading gives the number of times.
+ *      readable when the vector fires, until the event is taken, best by
+ *      vdma_device_irq_wait() with a timeout of 0. An eventfd with VFIO; with
+ *      uio_pci_generic its node, which counts otherwise
  *
  * Return: 0, -ENXIO (no such vector). Thread-safe.
  */

@@ -10,6 +10,13 @@
  * newer, where it was built in). All mappings go with the last device; the
  * library maps all regions again when the next device is opened.
  *
+ * Without an IOMMU, in a physical arena, there are no page tables, and a device
+ * reaches all memory of the machine: nothing protects anybody from a device or a
+ * driver that goes wrong. What the library sees to is that memory is not given to
+ * others while a device may still write to it: each region is tied to the devices
+ * by the module (MAP_CONTIG_HOLD), which stops them before it frees the memory,
+ * also when the process is killed. At most 16 devices.
+ *
  *	vdma_ioas_create(arena, NULL, &ioas);
  *	vdma_device_open(ioas, "0000:00:10.0", NULL, &dev);
  */
@@ -31,11 +38,16 @@ struct vdma_ioas;
  * @VDMA_BACKEND_AUTO: the library chooses
  * @VDMA_BACKEND_TYPE1: VFIO container, VFIO_TYPE1v2_IOMMU
  * @VDMA_BACKEND_IOMMUFD: /dev/iommu and the devices' own nodes, /dev/vfio/devices/
+ * @VDMA_BACKEND_NOIOMMU: nothing translates: device addresses are physical ones, of
+ *                        an arena with VDMA_TRANSLATION_PHYSICAL. Its devices are
+ *                        bound to vfio-pci in VFIO's mode without an IOMMU, or to
+ *                        uio_pci_generic. Needs CAP_SYS_RAWIO
  */
 enum vdma_backend {
 	VDMA_BACKEND_AUTO,
 	VDMA_BACKEND_TYPE1,
 	VDMA_BACKEND_IOMMUFD,
+	VDMA_BACKEND_NOIOMMU,
 };
 
 /**

@@ -34,6 +34,26 @@ static void demo_without_iommu(void **state)
 	assert_int_equal(in_child(exec_demo, (void *)(uintptr_t)bdf_of("VDMA_BDF_EDU")), 1);
 }
 
+/* The other way: a driver that is trusted with all memory. */
+static void remedy_without_iommu(void **state)
+{
+	struct vdma_arena_opts opts = { .size = sizeof(opts),
+					.translation = VDMA_TRANSLATION_AUTO };
+	const char *bdf = bdf_of("VDMA_BDF_EDU");
+	struct vdma_device *dev;
+	struct space s;
+
+	(void)state;
+	WORKS(vdma_arena_create(&opts, &s.arena));
+	WORKS(vdma_ioas_create(s.arena, NULL, &s.ioas));
+	assert_true(EXPLAINED(vdma_device_open(s.ioas, bdf, NULL, &dev), ENODEV, NOT_BOUND, bdf,
+			      "uio_pci_generic"));
+	follow_remedy();
+	WORKS(vdma_device_open(s.ioas, bdf, NULL, &dev));
+	WORKS(vdma_device_close(dev));
+	space_destroy(&s);
+}
+
 static void no_module(void **state)
 {
 	struct vdma_region *region = NULL;
@@ -81,6 +101,7 @@ int run_bare(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(no_iommu),
 		cmocka_unit_test(demo_without_iommu),
+		cmocka_unit_test(remedy_without_iommu),
 		cmocka_unit_test(no_module),
 		cmocka_unit_test(no_vfio),
 	};

@@ -33,6 +33,8 @@ int run_setup(void);
 int run_limits(void);
 int run_bare(void);
 int run_unsafe(void);
+int run_combination(void);
+int run_superpages(void);
 
 /* Address of the guest's device, by the variable that scripts/guest sets. */
 const char *bdf_of(const char *variable);

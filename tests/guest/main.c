@@ -15,9 +15,16 @@ static const struct {
 	const char *name;
 	int (*run)(void);
 } groups[] = {
-	{ "demo", run_demo },	  { "device", run_device }, { "interrupts", run_interrupts },
-	{ "memory", run_memory }, { "setup", run_setup },   { "limits", run_limits },
-	{ "bare", run_bare },	  { "unsafe", run_unsafe },
+	{ "demo", run_demo },
+	{ "device", run_device },
+	{ "interrupts", run_interrupts },
+	{ "memory", run_memory },
+	{ "setup", run_setup },
+	{ "limits", run_limits },
+	{ "bare", run_bare },
+	{ "unsafe", run_unsafe },
+	{ "combination", run_combination },
+	{ "superpages", run_superpages },
 };
 
 const char *demo_path;

@@ -107,6 +107,8 @@ void fake_reset(void)
 	nnodes = eventfds = 0;
 	fake_vfio_reset();
 	fake_iommufd_reset();
+	fake_uio_reset();
+	fake_contig_reset();
 
 	fake.memlock_limit = UINT64_MAX;
 	fake.max_mmap = UINT64_MAX;
@@ -206,6 +208,8 @@ int vdma_sys_open(const char *path, int flags)
 		return fake_new_fd(FAKE_IOMMUFD, fake_iommufd_open());
 	if (!strcmp(path, MAP_CONTIG_DEVICE))
 		return fake_new_fd(FAKE_CONTIG, 0);
+	if (!strncmp(path, "/dev/uio", 8) || !strncmp(path, "/sys/bus/pci/devices/", 21))
+		return fake_uio_open(path);
 	return fake_new_fd(FAKE_FILE_FD, (int)(n - nodes));
 }
 
@@ -221,6 +225,7 @@ void vdma_sys_close(int fd)
 	switch (fake_fds[i].kind) {
 	case FAKE_FREE: abort(); /* closed twice */
 	case FAKE_IOMMUFD: fake_iommufd_close(fake_fds[i].index); break;
+	case FAKE_UIO: fake_uio_close(i); break;
 	default: fake_vfio_close(i);
 	}
 	fake_fds[i].kind = FAKE_FREE;
@@ -301,6 +306,20 @@ int vdma_sys_keep_over_exec(int fd)
 	return err;
 }
 
+int vdma_sys_dup(int fd)
+{
+	int err = injected();
+
+	return err ? err : fake_uio_dup(fd - FAKE_FIRST_FD);
+}
+
+int vdma_sys_lock(int fd)
+{
+	int err = injected();
+
+	return err ? err : fake_uio_lock(fd - FAKE_FIRST_FD);
+}
+
 bool fake_is_kept(int fd)
 {
 	return fake_fds[fd - FAKE_FIRST_FD].kept;
@@ -332,8 +351,17 @@ ssize_t vdma_sys_read(int fd, void *buf, size_t len)
 
 	if (err)
 		return err;
+	if (fd >= FAKE_FIRST_FD)
+		return fake_uio_read(fd - FAKE_FIRST_FD, buf, len);
 	n = read(fd, buf, len);
 	return n < 0 ? -errno : n;
+}
+
+static bool is_uio(int fd)
+{
+	enum fake_kind kind = fake_fds[fd - FAKE_FIRST_FD].kind;
+
+	return kind == FAKE_UIO_CONFIG || kind == FAKE_UIO_RESET;
 }
 
 ssize_t vdma_sys_pread(int fd, void *buf, size_t len, uint64_t offset)
@@ -343,6 +371,8 @@ ssize_t vdma_sys_pread(int fd, void *buf, size_t len, uint64_t offset)
 
 	if (err)
 		return err;
+	if (is_uio(fd))
+		return fake_uio_config(fd - FAKE_FIRST_FD, buf, len, offset, false);
 	if (!config)
 		return -EINVAL;
 	memcpy(buf, config, len);
@@ -356,6 +386,9 @@ ssize_t vdma_sys_pwrite(int fd, const void *buf, size_t len, uint64_t offset)
 
 	if (err)
 		return err;
+	if (is_uio(fd))
+		return fake_uio_config(fd - FAKE_FIRST_FD, (void *)(uintptr_t)buf, len, offset,
+				       true);
 	if (!config)
 		return -EINVAL;
 	memcpy(config, buf, len);
@@ -380,6 +413,11 @@ int vdma_sys_poll_in(int fd, int timeout_ms)
 
 	if (err)
 		return err;
+	if (fd >= FAKE_FIRST_FD) {
+		if (fake_uio_readable(fd - FAKE_FIRST_FD))
+			return 1;
+		p.fd = -1;
+	}
 	n = poll(&p, 1, timeout_ms);
 	return n < 0 ? -errno : n > 0;
 }

@@ -27,6 +27,7 @@ struct fake {
 	/* type1 */
 	int api_version;
 	int type1v2;
+	int noiommu;	   /* VFIO's parameter enable_unsafe_noiommu_mode */
 	int set_iommu_err; /* errno that VFIO_SET_IOMMU gives; 0: works */
 	int second_group_err;
 	uint32_t entry_limit;
@@ -42,6 +43,8 @@ struct fake {
 	bool contig_old;    /* the first release: QUERY and mmap of the node alone */
 	bool contig_secret; /* QUERY is EPERM */
 	uint64_t contig_pa;
+	uint64_t contig_step;		 /* it moves on by this with each allocation */
+	int hold_err;			 /* errno of HOLD; 0: works */
 	struct map_contig_limits limits; /* what the ioctl answers */
 	uint64_t largest;		 /* what the oracle answers */
 	struct map_contig_oracle oracle; /* what it was asked last */
@@ -82,22 +85,33 @@ struct fake_pci {
 	bool can_reset;
 };
 
-/* A PCI device with its sysfs entries; its group's node if @driver is vfio-pci. */
+/*
+ * A PCI device with its sysfs entries; its group's node if @driver is vfio-pci, its
+ * UIO node if it is uio_pci_generic. @group: -1 for none.
+ */
 void fake_device(const char *bdf, int group, const char *driver, const struct fake_pci *pci);
 
 /* Another process has the group open. */
 void fake_group_held(int group, pid_t pid, const char *comm);
 void fake_group_not_viable(int group);
+/* The group is VFIO's own, of a device without an IOMMU. */
+void fake_group_noiommu(int group);
 
 /* What the device sees and does. */
 uint8_t *fake_config(const char *bdf);
 void fake_fire(const char *bdf, uint32_t index, unsigned int vector);
 bool fake_irq_masked(const char *bdf);
 unsigned int fake_resets(const char *bdf);
+void fake_uio_fire(const char *bdf);
+unsigned int fake_uio_resets(const char *bdf);
 
 /* Mappings over all containers, and whether one is exactly this. */
 size_t fake_mappings(void);
 bool fake_is_mapped(unsigned int container, uint64_t iova, const void *va, uint64_t len);
+
+/* Ties of memory to devices, and whether the one that begins at @va is tied to @bdf. */
+size_t fake_holds(void);
+bool fake_is_held(const void *va, const char *bdf);
 
 size_t fake_open_files(void);
 

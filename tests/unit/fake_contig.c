@@ -1,10 +1,67 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /* The ioctls of map_contig, as far as the library makes them. */
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #include "fake_internal.h"
 
 static uint64_t objects;
+
+static struct {
+	uint64_t addr;
+	uint32_t domain, bdf;
+} holds[64];
+static size_t nholds;
+
+void fake_contig_reset(void)
+{
+	nholds = 0;
+}
+
+size_t fake_holds(void)
+{
+	return nholds;
+}
+
+static size_t find_hold(uint64_t addr, uint32_t domain, uint32_t bdf)
+{
+	size_t i = 0;
+
+	while (i < nholds &&
+	       (holds[i].addr != addr || holds[i].domain != domain || holds[i].bdf != bdf))
+		i++;
+	return i;
+}
+
+bool fake_is_held(const void *va, const char *bdf)
+{
+	unsigned int domain, bus, dev, func;
+
+	if (sscanf(bdf, "%x:%x:%x.%x", &domain, &bus, &dev, &func) != 4)
+		abort();
+	return find_hold((uintptr_t)va, domain, bus << 8 | dev << 3 | func) < nholds;
+}
+
+static int contig_hold(const struct map_contig_hold *h)
+{
+	size_t i = find_hold(h->addr, h->domain, h->bdf);
+
+	if (fake.hold_err)
+		return -fake.hold_err;
+	if (h->flags & MAP_CONTIG_HOLD_RELEASE) {
+		if (i == nholds)
+			return -ENOENT;
+		holds[i] = holds[--nholds];
+		return 0;
+	}
+	if (i < nholds)
+		return -EEXIST;
+	holds[nholds].addr = h->addr;
+	holds[nholds].domain = h->domain;
+	holds[nholds++].bdf = h->bdf;
+	return 0;
+}
 
 static int contig_query(struct map_contig_query *q)
 {
@@ -24,6 +81,7 @@ static int contig_alloc(struct map_contig_alloc *a)
 	fake.alloc = *a;
 	if (fake.contig_err)
 		return -fake.contig_err;
+	fake.contig_pa += fake.contig_step;
 	fd = fake_new_fd(FAKE_REGION, 0);
 	if (fd < 0)
 		return fd;
@@ -73,6 +131,7 @@ int fake_contig_ioctl(int i, unsigned long request, void *arg)
 		*(struct map_contig_configure *)arg = fake_fds[i].config;
 		return 0;
 	case MAP_CONTIG_OFFSET: return contig_offset(arg);
+	case MAP_CONTIG_HOLD: return contig_hold(arg);
 	case MAP_CONTIG_LIMITS: *limits = fake.limits; return 0;
 	case MAP_CONTIG_ORACLE:
 		fake.oracle = *oracle;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What the parts of the machine share: descriptors (fake.c), VFIO with its
- * devices (fake_vfio.c) and map_contig (fake_contig.c). iommufd has a header of its own.
+ * devices (fake_vfio.c), UIO (fake_uio.c) and map_contig (fake_contig.c). iommufd has a
+ * header of its own.
  */
 #ifndef VDMA_TEST_FAKE_INTERNAL_H
 #define VDMA_TEST_FAKE_INTERNAL_H
@@ -21,6 +22,10 @@ enum fake_kind {
 	FAKE_IOMMUFD,
 	FAKE_CONTIG,
 	FAKE_REGION,
+	FAKE_UIO, /* its node, or a file of the device in sysfs */
+	FAKE_UIO_CONFIG,
+	FAKE_UIO_RESET,
+	FAKE_UIO_BAR,
 };
 
 /* Descriptor FAKE_FIRST_FD + i is fake_fds[i]. */
@@ -46,6 +51,17 @@ bool fake_vfio_may_map(int i, size_t len, uint64_t offset);
 /* Its config space; NULL if it is no device, or that is not there. */
 uint8_t *fake_vfio_config(int i, size_t len, uint64_t offset);
 
+void fake_uio_reset(void);
+void fake_uio_device(const char *bdf, const struct fake_pci *pci);
+int fake_uio_open(const char *path); /* the descriptor */
+void fake_uio_close(int i);
+int fake_uio_dup(int i);
+int fake_uio_lock(int i);
+bool fake_uio_readable(int i);
+ssize_t fake_uio_read(int i, void *buf, size_t len);
+ssize_t fake_uio_config(int i, void *buf, size_t len, uint64_t offset, bool write);
+
+void fake_contig_reset(void);
 int fake_contig_ioctl(int i, unsigned long request, void *arg);
 
 #endif

@@ -74,6 +74,20 @@ static struct group *find_group(int number)
 	return &groups[ngroups++];
 }
 
+static void add_group(const char *bdf, int group)
+{
+	char path[128], target[128];
+
+	find_group(group);
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/iommu_group", bdf);
+	snprintf(target, sizeof(target), "../../../kernel/iommu_groups/%d", group);
+	fake_link(path, target);
+	snprintf(path, sizeof(path), "/sys/kernel/iommu_groups/%d/devices/%s", group, bdf);
+	fake_file(path, "");
+	snprintf(path, sizeof(path), "/sys/kernel/iommu_groups/%d/reserved_regions", group);
+	fake_file(path, "0x00000000fee00000 0x00000000feefffff msi\n");
+}
+
 void fake_device(const char *bdf, int group, const char *driver, const struct fake_pci *pci)
 {
 	struct device *d = &devices[ndevices++];
@@ -87,22 +101,17 @@ void fake_device(const char *bdf, int group, const char *driver, const struct fa
 	memcpy(d->config + 2, &pci->device, 2);
 	d->iommufd = -1;
 	d->config[4] = 4; /* bus mastering was left on */
-	find_group(group);
-
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s", bdf);
 	fake_file(path, "");
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/iommu_group", bdf);
-	snprintf(target, sizeof(target), "../../../kernel/iommu_groups/%d", group);
-	fake_link(path, target);
-	snprintf(path, sizeof(path), "/sys/kernel/iommu_groups/%d/devices/%s", group, bdf);
-	fake_file(path, "");
-	snprintf(path, sizeof(path), "/sys/kernel/iommu_groups/%d/reserved_regions", group);
-	fake_file(path, "0x00000000fee00000 0x00000000feefffff msi\n");
+	if (group >= 0)
+		add_group(bdf, group);
 	if (driver) {
 		snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/driver", bdf);
 		snprintf(target, sizeof(target), "../../../bus/pci/drivers/%s", driver);
 		fake_link(path, target);
 	}
+	if (driver && !strcmp(driver, "uio_pci_generic"))
+		fake_uio_device(bdf, pci);
 	if (driver && strstr(driver, "vfio")) {
 		snprintf(path, sizeof(path), "/dev/vfio/%d", group);
 		fake_file(path, "");
@@ -124,6 +133,18 @@ void fake_group_held(int group, pid_t pid, const char *comm)
 	fake_link(path, target);
 	snprintf(path, sizeof(path), "/proc/%ld/comm", (long)pid);
 	fake_file(path, comm);
+}
+
+void fake_group_noiommu(int group)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/sys/kernel/iommu_groups/%d/name", group);
+	fake_file(path, "vfio-noiommu\n");
+	snprintf(path, sizeof(path), "/dev/vfio/%d", group);
+	fake_remove(path);
+	snprintf(path, sizeof(path), "/dev/vfio/noiommu-%d", group);
+	fake_file(path, "");
 }
 
 void fake_group_not_viable(int group)
@@ -335,11 +356,15 @@ static int container_ioctl(struct container *c, unsigned long request, void *arg
 
 	switch (request) {
 	case VFIO_GET_API_VERSION: return fake.api_version;
-	case VFIO_CHECK_EXTENSION: return (uintptr_t)arg == VFIO_TYPE1v2_IOMMU ? fake.type1v2 : 0;
+	case VFIO_CHECK_EXTENSION:
+		return (uintptr_t)arg == VFIO_TYPE1v2_IOMMU ? fake.type1v2 :
+		       (uintptr_t)arg == VFIO_NOIOMMU_IOMMU ? fake.noiommu :
+							      0;
 	case VFIO_SET_IOMMU:
 		for (i = 0; i < ngroups; i++)
 			members += groups[i].container == (int)(c - containers);
-		if (!members || c->iommu || (uintptr_t)arg != VFIO_TYPE1v2_IOMMU)
+		if (!members || c->iommu ||
+		    ((uintptr_t)arg != VFIO_TYPE1v2_IOMMU && (uintptr_t)arg != VFIO_NOIOMMU_IOMMU))
 			return -EINVAL;
 		if (fake.set_iommu_err)
 			return -fake.set_iommu_err;
@@ -541,7 +566,8 @@ int fake_vfio_open(const char *path)
 	}
 	if (sscanf(path, "/dev/vfio/devices/vfio%d", &number) == 1)
 		return open_node(number);
-	if (sscanf(path, "/dev/vfio/%d", &number) == 1)
+	if (sscanf(path, "/dev/vfio/noiommu-%d", &number) == 1 ||
+	    sscanf(path, "/dev/vfio/%d", &number) == 1)
 		return open_group(number);
 	return -ENXIO;
 }

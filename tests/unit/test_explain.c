@@ -58,7 +58,7 @@ static void test_doc(void **state)
 				 strerrorname_np(vdma_cause_errno(cause)), name);
 		named++;
 	}
-	assert_int_equal(named, VDMA_CAUSE_FORKED);
+	assert_int_equal(named, VDMA_CAUSE_TRANSLATION);
 	/* and no row that no cause stands for */
 	for (at = doc; (at = strstr(at, "\n| `E")); at++) {
 		char err[32];

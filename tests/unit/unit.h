@@ -67,7 +67,9 @@ static inline int check_clean(void **state)
 		print_error("%zu descriptors are still open\n", fake_open_files());
 	if (fake_mappings())
 		print_error("%zu DMA mappings are left\n", fake_mappings());
-	return fake_open_files() || fake_mappings() ? -1 : 0;
+	if (fake_holds())
+		print_error("%zu ties of memory to devices are left\n", fake_holds());
+	return fake_open_files() || fake_mappings() || fake_holds() ? -1 : 0;
 }
 
 #define CLEAN_TEST(fn) cmocka_unit_test_setup_teardown(fn, reset, check_clean)
@@ -75,18 +77,32 @@ static inline int check_clean(void **state)
 #define EDU "0000:00:10.0"
 #define NIC "0000:00:11.0"
 
+static const struct fake_pci edu_pci = {
+	.vendor = 0x1234,
+	.device = 0x11e8,
+	.bar = { 1 << 20, 0, 256, 2048 },
+	.bar_io = { false, false, true },
+	.irqs = { 1, 4, 8 },
+	.can_reset = true,
+};
+
 static inline void add_edu(const char *bdf, int group)
 {
-	const struct fake_pci pci = {
-		.vendor = 0x1234,
-		.device = 0x11e8,
-		.bar = { 1 << 20, 0, 256 },
-		.bar_io = { false, false, true },
-		.irqs = { 1, 4, 8 },
-		.can_reset = true,
-	};
+	fake_device(bdf, group, "vfio-pci", &edu_pci);
+}
 
-	fake_device(bdf, group, "vfio-pci", &pci);
+/* No two regions alike modulo 2 MiB. */
+#define BARE_STEP (3 * MIB + 4096)
+
+/* No IOMMU: uio_pci_generic has EDU, VFIO in its mode for that has NIC. */
+static inline void bare_machine(void)
+{
+	fake_remove("/sys/kernel/iommu_groups/0");
+	fake_device(EDU, -1, "uio_pci_generic", &edu_pci);
+	fake_device(NIC, 7, "vfio-pci", &edu_pci);
+	fake_group_noiommu(7);
+	fake.noiommu = 1;
+	fake.contig_step = BARE_STEP;
 }
 
 /* What tests make and ask in passing; it has to work. */
