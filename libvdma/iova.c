@@ -580,6 +580,19 @@ int vdma_iova_free(struct vdma_iova_space *space, uint64_t iova, uint64_t len)
 	return 0;
 }
 
+bool vdma_iova_run(const struct vdma_iova_space *space, uint64_t iova, struct vdma_range *run)
+{
+	uint64_t unit = (iova - space->base) >> space->shift, before, after;
+	bool taken = seek(space, top(space), 0, unit, unit, false, true) != NONE;
+
+	before = seek(space, top(space), 0, 0, unit, taken, false);
+	after = seek(space, top(space), 0, unit, space->units - 1, taken, true);
+	/* NONE + 1 is 0. */
+	run->first = space->base + ((before + 1) << space->shift);
+	run->last = space->base + ((after == NONE ? space->units : after) << space->shift) - 1;
+	return taken;
+}
+
 uint64_t vdma_iova_usable(const struct vdma_iova_space *space)
 {
 	uint64_t sum = 0;

@@ -70,6 +70,9 @@ int vdma_iova_free(struct vdma_iova_space *space, uint64_t iova, uint64_t len);
 /* Is nothing of it taken? Whether it is usable does not matter. */
 bool vdma_iova_is_free(const struct vdma_iova_space *space, uint64_t iova, uint64_t len);
 
+/* Is the unit at @iova, which is in the space, taken? The run of such units around it. */
+bool vdma_iova_run(const struct vdma_iova_space *space, uint64_t iova, struct vdma_range *run);
+
 uint64_t vdma_iova_usable(const struct vdma_iova_space *space);
 
 /* Longest free run whose last byte is not above @limit. */

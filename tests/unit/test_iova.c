@@ -289,6 +289,20 @@ static uint64_t model_largest(const struct model *m, uint64_t limit)
 	return best << m->shift;
 }
 
+static void check_run(const struct model *m, uint64_t unit)
+{
+	uint64_t first = unit, last = unit;
+	struct vdma_range run;
+
+	while (first && m->taken[first - 1] == m->taken[unit])
+		first--;
+	while (last + 1 < m->units && m->taken[last + 1] == m->taken[unit])
+		last++;
+	assert_int_equal(vdma_iova_run(&m->s, address(m, unit), &run), m->taken[unit]);
+	assert_int_equal(run.first, address(m, first));
+	assert_int_equal(run.last, address(m, last + 1) - 1);
+}
+
 static void random_alloc(struct model *m)
 {
 	uint64_t len = 1 + rnd(rnd(10) ? 12 : 80), unit = UINT64_C(1) << m->shift, i, at;
@@ -355,6 +369,7 @@ static void one_run(uint64_t base, uint64_t units, unsigned int shift, unsigned 
 			uint64_t limit = address(&m, rnd(units)) + rnd(UINT64_C(2) << shift);
 
 			assert_int_equal(vdma_iova_largest(&m.s, limit), model_largest(&m, limit));
+			check_run(&m, rnd(units));
 		}
 	}
 	while (m.nlive)
