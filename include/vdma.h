@@ -43,6 +43,7 @@
 #include <vdma/ioas.h>
 #include <vdma/mmap.h>
 #include <vdma/mmio.h>
+#include <vdma/owner.h>
 #include <vdma/pci.h>
 #include <vdma/region.h>
 #include <vdma/typed_mem.h>

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "arena.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <vdma/buf.h>
 
+#include "buf.h"
 #include "explain.h"
 #include "host.h"
 #include "ioas.h"
 #include "opts.h"
+#include "owner.h"
 #include "region.h"
 #include "reserve.h"
 #include "sys.h"
@@ -19,6 +21,11 @@
 /* Device addresses are handed out in pages of 4 KiB, the smallest of any IOMMU. */
 #define UNIT_SHIFT 12
 #define SLOT (UINT64_C(1) << VDMA_SLOT_SHIFT)
+
+/* More than the longest transfer of most devices, with which they overrun. */
+#define DEFAULT_GUARD ((uint32_t)64 << 10)
+#define MAX_GUARD ((uint32_t)1 << 30)
+#define DEFAULT_BUF_QUARANTINE ((uint64_t)4 << 20)
 
 /* Until a device is attached: what any IOMMU reaches, but the MSI range of x86. */
 static const struct vdma_range assumed[] = {
@@ -213,6 +220,80 @@ static void free_tree(struct vdma_arena *arena)
 	vdma_sys_munmap(arena->tree, arena->tree_len);
 }
 
+static int check_opts(const struct vdma_arena_opts *o)
+{
+	if (o->window % GIB || o->window > MAX_WINDOW)
+		return vdma_fail(
+			VDMA_CAUSE_ARGUMENT,
+			&(struct vdma_facts){ .need = o->window, .limit = MAX_WINDOW },
+			"A window of 0x%llx bytes is not possible: it is a multiple of 1 GiB, "
+			"at most 64 TiB, or 0 for the default.",
+			(unsigned long long)o->window);
+	if (o->flags & ~VDMA_ARENA_CHECK)
+		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "There are no flags 0x%x of an arena.",
+				 o->flags & ~VDMA_ARENA_CHECK);
+	if (!o->flags && (o->guard || o->quarantine || o->buf_quarantine))
+		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL,
+				 "Guard gaps and quarantines take the flag VDMA_ARENA_CHECK.");
+	if (o->translation > VDMA_TRANSLATION_AUTO)
+		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "There is no translation %d.",
+				 (int)o->translation);
+	if (o->guard > MAX_GUARD)
+		return vdma_fail(VDMA_CAUSE_ARGUMENT,
+				 &(struct vdma_facts){ .need = o->guard, .limit = MAX_GUARD },
+				 "A guard gap of %s is not possible: it has at most 1 GiB.",
+				 vdma_bytes(o->guard).s);
+	return 0;
+}
+
+static void release_region(void *ctx, const struct vdma_record *record)
+{
+	struct vdma_arena *arena = ctx;
+
+	vdma_iova_free(&arena->space, record->iova, record->len + arena->guard);
+}
+
+/* The checking mode, if it is wanted. */
+static int start_checks(struct vdma_arena *arena, const struct vdma_arena_opts *o)
+{
+	uint64_t page = UINT64_C(1) << UNIT_SHIFT;
+	uint64_t limit = o->quarantine ? o->quarantine : arena->window.len / 4;
+	uint64_t buf_limit = o->buf_quarantine ? o->buf_quarantine : DEFAULT_BUF_QUARANTINE;
+	int err;
+
+	if (!o->flags)
+		return 0;
+	err = vdma_quarantine_init(&arena->freed_regions, limit, release_region, arena);
+	if (!err)
+		err = vdma_quarantine_init(&arena->freed_bufs, buf_limit, vdma_buf_release, arena);
+	if (err) {
+		vdma_quarantine_fini(&arena->freed_regions);
+		return vdma_fail_malloc(sizeof(struct vdma_record) * VDMA_QUARANTINE_RECORDS);
+	}
+	arena->guard = ((o->guard ? o->guard : DEFAULT_GUARD) + page - 1) & ~(page - 1);
+	arena->checks = true;
+	return 0;
+}
+
+static void stop_checks(struct vdma_arena *arena)
+{
+	vdma_quarantine_fini(&arena->freed_regions);
+	vdma_quarantine_fini(&arena->freed_bufs);
+}
+
+static bool is_physical(const struct vdma_arena_opts *o)
+{
+	return o->translation == VDMA_TRANSLATION_PHYSICAL ||
+	       (o->translation == VDMA_TRANSLATION_AUTO && !vdma_host_has_iommu());
+}
+
+static int no_checks(void)
+{
+	return vdma_fail(VDMA_CAUSE_TRANSLATION, NULL,
+			 "A physical arena cannot check (VDMA_ARENA_CHECK): without an IOMMU nothing "
+			 "stops a device beyond its memory. Check on a machine that has one.");
+}
+
 int vdma_arena_create(const struct vdma_arena_opts *opts, struct vdma_arena **out)
 {
 	struct vdma_arena_opts o;
@@ -221,32 +302,23 @@ int vdma_arena_create(const struct vdma_arena_opts *opts, struct vdma_arena **ou
 
 	if (!out)
 		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "The result argument is NULL.");
-	err = vdma_opts_get(&o, sizeof(o), opts, sizeof(o));
+	err = vdma_opts_get(&o, sizeof(o), opts, offsetof(struct vdma_arena_opts, flags));
+	if (!err)
+		err = check_opts(&o);
 	if (err)
 		return err;
-	if (o.window % GIB || o.window > MAX_WINDOW)
-		return vdma_fail(
-			VDMA_CAUSE_ARGUMENT,
-			&(struct vdma_facts){ .need = o.window, .limit = MAX_WINDOW },
-			"A window of 0x%llx bytes is not possible: it is a multiple of 1 GiB, "
-			"at most 64 TiB, or 0 for the default.",
-			(unsigned long long)o.window);
-	if (o.translation > VDMA_TRANSLATION_AUTO)
-		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "There is no translation %d.",
-				 (int)o.translation);
 
 	arena = calloc(1, sizeof(*arena));
 	if (!arena)
 		return vdma_fail_malloc(sizeof(*arena));
-	err = mark_ours(arena);
+	err = o.flags && is_physical(&o) ? no_checks() : mark_ours(arena);
 	if (err)
 		goto free_arena;
 	arena->wanted = o.window ? o.window : DEFAULT_WINDOW;
 	err = reserve(o.window, &arena->window);
 	if (err)
 		goto unmark;
-	if (o.translation == VDMA_TRANSLATION_PHYSICAL ||
-	    (o.translation == VDMA_TRANSLATION_AUTO && !vdma_host_has_iommu()))
+	if (is_physical(&o))
 		err = make_slots(arena);
 	if (err)
 		goto unreserve;
@@ -256,6 +328,9 @@ int vdma_arena_create(const struct vdma_arena_opts *opts, struct vdma_arena **ou
 	LIST_INIT(&arena->regions);
 	LIST_INIT(&arena->chunks);
 	err = vdma_arena_set_usable(arena, NULL, NULL, 0);
+	if (err)
+		goto fini;
+	err = start_checks(arena, &o);
 	if (err)
 		goto fini;
 	pthread_mutex_init(&arena->lock, NULL);
@@ -275,6 +350,23 @@ free_arena:
 	return err;
 }
 
+/* A chunk without buffers is none of the caller's. */
+static int check_children(struct vdma_arena *arena)
+{
+	uint64_t regions = arena->nregions - arena->nchunks;
+	char leaks[1536];
+
+	if (!arena->nbufs && !regions && !arena->nioas)
+		return 0;
+	vdma_owner_leaks(arena, leaks, sizeof(leaks));
+	return vdma_fail(VDMA_CAUSE_CHILDREN,
+			 &(struct vdma_facts){ .used = arena->nbufs + regions + arena->nioas },
+			 "The arena still has %llu buffers, %llu regions and %u address spaces. Give "
+			 "them back, or destroy them, first:%s",
+			 (unsigned long long)arena->nbufs, (unsigned long long)regions,
+			 arena->nioas, leaks);
+}
+
 int vdma_arena_destroy(struct vdma_arena *arena)
 {
 	int err;
@@ -284,19 +376,12 @@ int vdma_arena_destroy(struct vdma_arena *arena)
 	err = vdma_arena_check(arena);
 	if (err)
 		return err;
-	if (arena->nbufs)
-		return vdma_fail(VDMA_CAUSE_CHILDREN, &(struct vdma_facts){ .used = arena->nbufs },
-				 "The arena still has %llu buffers. Give them back first.",
-				 (unsigned long long)arena->nbufs);
-	err = vdma_buf_trim(arena);
+	err = check_children(arena);
+	if (!err)
+		err = vdma_buf_trim(arena);
 	if (err)
 		return err;
-	if (arena->nregions || arena->nioas)
-		return vdma_fail(VDMA_CAUSE_CHILDREN,
-				 &(struct vdma_facts){ .used = arena->nregions + arena->nioas },
-				 "The arena still has %llu regions and %u address spaces. Destroy "
-				 "them first.",
-				 (unsigned long long)arena->nregions, arena->nioas);
+	stop_checks(arena);
 	vdma_reserve_destroy(arena->window.va, arena->window.len);
 	free_tree(arena);
 	free_slots(arena);
@@ -314,7 +399,7 @@ int vdma_arena_query(struct vdma_arena *arena, struct vdma_arena_info *info)
 
 	err = vdma_arena_check(arena);
 	if (!err)
-		err = vdma_info_check(info, sizeof(now));
+		err = vdma_info_check(info, offsetof(struct vdma_arena_info, bufs));
 	if (err)
 		return err;
 	now.window = arena->window.len;
@@ -323,6 +408,7 @@ int vdma_arena_query(struct vdma_arena *arena, struct vdma_arena_info *info)
 	pthread_mutex_lock(&arena->buf_lock);
 	now.bufs = arena->nbufs;
 	now.chunks = arena->nchunks;
+	now.bufs_held = arena->freed_bufs.held;
 	pthread_mutex_unlock(&arena->buf_lock);
 	pthread_mutex_lock(&arena->lock);
 	now.regions = arena->nregions;
@@ -330,6 +416,7 @@ int vdma_arena_query(struct vdma_arena *arena, struct vdma_arena_info *info)
 	now.ioas = arena->nioas;
 	now.usable = vdma_iova_usable(&arena->space);
 	now.assumed = arena->assumed;
+	now.held = arena->freed_regions.held;
 	pthread_mutex_unlock(&arena->lock);
 	vdma_info_put(info, &now, sizeof(now));
 	return 0;

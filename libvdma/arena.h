@@ -11,6 +11,7 @@
 #include <vdma/arena.h>
 
 #include "iova.h"
+#include "quarantine.h"
 
 #define VDMA_ARENA_MAX_IOAS 64
 
@@ -22,6 +23,8 @@ struct vdma_arena {
 	struct vdma_window window; /* first: the public inline functions read it */
 	uint64_t wanted;
 	volatile uint64_t *ours; /* a page that is zero in a child */
+	bool checks;		 /* VDMA_ARENA_CHECK */
+	uint64_t guard;		 /* bytes behind each region that are its own, and unmapped */
 
 	pthread_mutex_t lock; /* guards what follows, regions and ioas included */
 	struct vdma_iova_space space;
@@ -34,11 +37,14 @@ struct vdma_arena {
 	struct vdma_ioas *ioas[VDMA_ARENA_MAX_IOAS];
 	unsigned int nioas;
 	bool assumed;
+	struct vdma_quarantine freed_regions;
 
 	pthread_mutex_t buf_lock; /* taken before lock; guards buf.c's own */
 	LIST_HEAD(, vdma_chunk) chunks;
 	uint64_t nbufs;
 	uint64_t nchunks;
+	void *owners; /* of live buffers, if the arena checks: a tree of tsearch() */
+	struct vdma_quarantine freed_bufs;
 };
 
 /*

@@ -6,7 +6,7 @@
  *
  * arena->buf_lock is taken before arena->lock, which the regions take.
  */
-#include <vdma/buf.h>
+#include "buf.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -15,24 +15,14 @@
 #include "arena.h"
 #include "explain.h"
 #include "opts.h"
+#include "owner.h"
 #include "region.h"
 
-#define UNIT_SHIFT 6
+#define UNIT_SHIFT VDMA_BUF_UNIT_SHIFT
 #define PAGE 4096
 #define MIB (UINT64_C(1) << 20)
 #define CHUNK (64 * MIB)
 #define MAX_ALIGN (UINT64_C(1) << 30)
-
-struct vdma_chunk {
-	LIST_ENTRY(vdma_chunk) link;
-	struct vdma_region *region;
-	struct vdma_iova_space space;
-	void *tree;	/* the space's memory */
-	uint64_t *ends; /* a bit for each unit: the last one of a buffer */
-	/* What it was made for: buffers without a limit keep off those below one. */
-	uint32_t address_bits;
-	enum vdma_contiguity contiguity;
-};
 
 static int check(uint64_t len, const struct vdma_buf_opts *o)
 {
@@ -103,7 +93,49 @@ static uint64_t end_from(const struct vdma_chunk *chunk, uint64_t unit)
 
 static uint64_t unit_of(const struct vdma_chunk *chunk, uint64_t iova)
 {
-	return (iova - chunk->region->buf.iova) >> UNIT_SHIFT;
+	return (iova - chunk->space.base) >> UNIT_SHIFT;
+}
+
+struct vdma_chunk *vdma_chunk_of(const struct vdma_arena *arena, vdma_iova_t iova)
+{
+	struct vdma_chunk *chunk;
+
+	LIST_FOREACH(chunk, &arena->chunks, link)
+	if (iova - chunk->space.base < chunk->space.units << UNIT_SHIFT)
+		break;
+	return chunk;
+}
+
+bool vdma_chunk_look(const struct vdma_chunk *chunk, vdma_iova_t iova, struct vdma_range *range)
+{
+	uint64_t unit = unit_of(chunk, iova), first, last;
+
+	if (!vdma_iova_run(&chunk->space, iova, range))
+		return false;
+	/* Buffers that lie side by side: from behind the end before to the next one. */
+	first = unit_of(chunk, range->first);
+	while (first < unit && (last = end_from(chunk, first)) < unit)
+		first = last + 1;
+	range->first = chunk->space.base + (first << UNIT_SHIFT);
+	range->last = chunk->space.base + ((end_from(chunk, unit) + 1) << UNIT_SHIFT) - 1;
+	return true;
+}
+
+/* Nobody's, and can be had by the next. */
+static int release(struct vdma_chunk *chunk, uint64_t iova, uint64_t len)
+{
+	if (vdma_iova_free(&chunk->space, iova, len))
+		return -EINVAL;
+	flip_end(chunk, unit_of(chunk, iova + (len - 1)));
+	return 0;
+}
+
+void vdma_buf_release(void *ctx, const struct vdma_record *record)
+{
+	struct vdma_chunk *chunk = vdma_chunk_of(ctx, record->iova);
+
+	chunk->held--;
+	release(chunk, record->iova, record->len);
 }
 
 /*
@@ -120,10 +152,26 @@ static int give_back(struct vdma_chunk *chunk, uint64_t iova, uint64_t len)
 	if (first && end_from(chunk, first - 1) != first - 1 &&
 	    !vdma_iova_is_free(&chunk->space, iova - (1 << UNIT_SHIFT), 1))
 		return -EINVAL;
-	if (vdma_iova_free(&chunk->space, iova, len))
+	return release(chunk, iova, len);
+}
+
+/* The same if the arena checks: it knows each buffer, and holds back what was one. */
+static int hold_back(struct vdma_arena *arena, struct vdma_chunk *chunk, const struct vdma_buf *buf,
+		     const void *pc)
+{
+	struct vdma_record record;
+
+	if (!vdma_owner_remove(arena, buf->iova, buf->len, &record))
 		return -EINVAL;
-	flip_end(chunk, last);
+	record.died = vdma_site_now(pc);
+	chunk->held++;
+	vdma_quarantine_add(&arena->freed_bufs, &record);
 	return 0;
+}
+
+static bool is_empty(const struct vdma_chunk *chunk)
+{
+	return chunk->space.live == chunk->held;
 }
 
 static void chunk_free(struct vdma_chunk *chunk)
@@ -135,12 +183,18 @@ static void chunk_free(struct vdma_chunk *chunk)
 }
 
 /* One that cannot be unmapped is still there for the next buffer. */
-static int chunk_destroy(struct vdma_arena *arena, struct vdma_chunk *chunk)
+static int chunk_destroy(struct vdma_arena *arena, struct vdma_chunk *chunk, const void *pc)
 {
-	int err = vdma_region_destroy(chunk->region);
+	struct vdma_buf all = chunk->region->buf;
+	struct vdma_range range = { all.iova, all.iova + (all.len - 1) };
+	int err;
 
+	chunk->region->freer = pc;
+	err = vdma_region_destroy(chunk->region);
 	if (err)
 		return err;
+	/* They are given back to the chunk, which is without its region now. */
+	vdma_quarantine_release_within(&arena->freed_bufs, &range);
 	LIST_REMOVE(chunk, link);
 	arena->nchunks--;
 	chunk_free(chunk);
@@ -148,7 +202,7 @@ static int chunk_destroy(struct vdma_arena *arena, struct vdma_chunk *chunk)
 }
 
 static int chunk_create(struct vdma_arena *arena, uint64_t len, enum vdma_provider provider,
-			const struct vdma_buf_opts *o, struct vdma_chunk **out)
+			const struct vdma_buf_opts *o, const void *pc, struct vdma_chunk **out)
 {
 	struct vdma_region_opts opts = {
 		.size = sizeof(opts),
@@ -180,6 +234,9 @@ static int chunk_create(struct vdma_arena *arena, uint64_t len, enum vdma_provid
 	}
 	chunk->address_bits = o->address_bits;
 	chunk->contiguity = o->contiguity;
+	/* Nobody looks at these without the lock of buffers. */
+	chunk->region->chunk = true;
+	chunk->region->born.pc = pc;
 	LIST_INSERT_HEAD(&arena->chunks, chunk, link);
 	arena->nchunks++;
 	*out = chunk;
@@ -195,7 +252,7 @@ free_chunk:
  * to move in, and a larger boundary as much on its other side.
  */
 static int grow_with(struct vdma_arena *arena, uint64_t len, const struct vdma_buf_opts *o,
-		     enum vdma_provider provider, struct vdma_chunk **chunk)
+		     enum vdma_provider provider, const void *pc, struct vdma_chunk **chunk)
 {
 	uint64_t sure = arena->slots ? PAGE : 2 * MIB, need = len, usual = CHUNK;
 	int err;
@@ -207,14 +264,14 @@ static int grow_with(struct vdma_arena *arena, uint64_t len, const struct vdma_b
 	need = (need + 2 * MIB - 1) & ~(2 * MIB - 1);
 	if (usual < need)
 		usual = need;
-	err = chunk_create(arena, usual, provider, o, chunk);
+	err = chunk_create(arena, usual, provider, o, pc, chunk);
 	if (err && usual > need)
-		err = chunk_create(arena, need, provider, o, chunk);
+		err = chunk_create(arena, need, provider, o, pc, chunk);
 	return err;
 }
 
 static int grow(struct vdma_arena *arena, uint64_t len, const struct vdma_buf_opts *o,
-		struct vdma_chunk **chunk)
+		const void *pc, struct vdma_chunk **chunk)
 {
 	static const enum vdma_provider order[] = {
 		VDMA_PROVIDER_CONTIG,
@@ -225,18 +282,51 @@ static int grow(struct vdma_arena *arena, uint64_t len, const struct vdma_buf_op
 	int err = 0;
 
 	if (arena->slots)
-		return grow_with(arena, len, o, VDMA_PROVIDER_CONTIG, chunk);
+		return grow_with(arena, len, o, VDMA_PROVIDER_CONTIG, pc, chunk);
 	for (i = o->contiguity == VDMA_CONTIG_INDIFFERENT ? 2 : 0; i < n; i++) {
-		err = grow_with(arena, len, o, order[i], chunk);
+		err = grow_with(arena, len, o, order[i], pc, chunk);
 		if (!err)
 			return 0;
 	}
 	return err;
 }
 
+/* A chunk that has room, in which it is taken then; or NULL. */
+static struct vdma_chunk *take(struct vdma_arena *arena, const struct vdma_buf_opts *o,
+			       const struct vdma_iova_request *req, uint64_t *iova)
+{
+	struct vdma_chunk *chunk;
+
+	LIST_FOREACH(chunk, &arena->chunks, link)
+	if (suits(arena, chunk, o) && !vdma_iova_alloc(&chunk->space, req, iova))
+		break;
+	return chunk;
+}
+
+/* The same, with a new chunk if need be; what is held back goes only if there is none. */
+static int find(struct vdma_arena *arena, const struct vdma_buf_opts *o,
+		const struct vdma_iova_request *req, const void *pc, struct vdma_chunk **chunk,
+		uint64_t *iova)
+{
+	int err;
+
+	*chunk = take(arena, o, req, iova);
+	if (*chunk)
+		return 0;
+	err = grow(arena, req->len, o, pc, chunk);
+	/* A new chunk has room for what it was made for. */
+	if (!err)
+		return vdma_iova_alloc(&(*chunk)->space, req, iova);
+	/* All of it, for the next one would take as long to find that there is no other. */
+	if (vdma_quarantine_release(&arena->freed_bufs, UINT64_MAX))
+		*chunk = take(arena, o, req, iova);
+	return *chunk ? 0 : err;
+}
+
 int vdma_buf_alloc(struct vdma_arena *arena, size_t len, const struct vdma_buf_opts *opts,
 		   struct vdma_buf *buf)
 {
+	const void *pc = __builtin_return_address(0);
 	struct vdma_iova_request req;
 	struct vdma_buf_opts o;
 	struct vdma_chunk *chunk;
@@ -256,18 +346,15 @@ int vdma_buf_alloc(struct vdma_arena *arena, size_t len, const struct vdma_buf_o
 	request(len, &o, &req);
 
 	pthread_mutex_lock(&arena->buf_lock);
-	LIST_FOREACH(chunk, &arena->chunks, link)
-	if (suits(arena, chunk, &o) && !vdma_iova_alloc(&chunk->space, &req, &iova))
-		break;
-	if (!chunk) {
-		err = grow(arena, len, &o, &chunk);
-		/* A new chunk has room for what it was made for. */
-		if (!err)
-			err = vdma_iova_alloc(&chunk->space, &req, &iova);
-		if (err) {
-			pthread_mutex_unlock(&arena->buf_lock);
-			return err;
-		}
+	err = find(arena, &o, &req, pc, &chunk, &iova);
+	if (!err && arena->checks) {
+		err = vdma_owner_add(arena, iova, len, pc);
+		if (err)
+			vdma_iova_free(&chunk->space, iova, len);
+	}
+	if (err) {
+		pthread_mutex_unlock(&arena->buf_lock);
+		return err;
 	}
 	flip_end(chunk, unit_of(chunk, iova + (len - 1)));
 	all = chunk->region->buf;
@@ -287,22 +374,34 @@ int vdma_buf_alloc(struct vdma_arena *arena, size_t len, const struct vdma_buf_o
 }
 
 /* Of two empty chunks of a kind one goes. */
-static void shrink(struct vdma_arena *arena, struct vdma_chunk *chunk)
+static void shrink(struct vdma_arena *arena, struct vdma_chunk *chunk, const void *pc)
 {
 	struct vdma_chunk *other;
 
-	if (chunk->space.live)
+	if (!is_empty(chunk))
 		return;
 	LIST_FOREACH(other, &arena->chunks, link)
-	if (other != chunk && !other->space.live && other->address_bits == chunk->address_bits &&
+	if (other != chunk && is_empty(other) && other->address_bits == chunk->address_bits &&
 	    other->contiguity == chunk->contiguity) {
-		chunk_destroy(arena, chunk);
+		chunk_destroy(arena, chunk, pc);
 		return;
 	}
 }
 
+static int no_such(struct vdma_arena *arena, const struct vdma_buf *buf)
+{
+	struct vdma_iova_info info;
+
+	vdma_owner_look(arena, buf->iova, &info);
+	return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL,
+			 "There is no buffer of %zu bytes at IOVA 0x%llx: was it given back already, "
+			 "or does it belong to another arena? %s",
+			 buf->len, (unsigned long long)buf->iova, info.text);
+}
+
 int vdma_buf_free(struct vdma_arena *arena, const struct vdma_buf *buf)
 {
+	const void *pc = __builtin_return_address(0);
 	struct vdma_chunk *chunk;
 	int err;
 
@@ -313,26 +412,21 @@ int vdma_buf_free(struct vdma_arena *arena, const struct vdma_buf *buf)
 		return err;
 	err = -EINVAL;
 	pthread_mutex_lock(&arena->buf_lock);
-	LIST_FOREACH(chunk, &arena->chunks, link)
-	if (buf->iova - chunk->region->buf.iova < chunk->region->buf.len) {
-		err = give_back(chunk, buf->iova, buf->len);
-		break;
-	}
+	chunk = vdma_chunk_of(arena, buf->iova);
+	if (chunk)
+		err = arena->checks ? hold_back(arena, chunk, buf, pc) :
+				      give_back(chunk, buf->iova, buf->len);
 	if (!err) {
 		arena->nbufs--;
-		shrink(arena, chunk);
+		shrink(arena, chunk, pc);
 	}
 	pthread_mutex_unlock(&arena->buf_lock);
-	if (err)
-		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL,
-				 "There is no buffer of %zu bytes at IOVA 0x%llx: was it given back "
-				 "already, or does it belong to another arena?",
-				 buf->len, (unsigned long long)buf->iova);
-	return 0;
+	return err ? no_such(arena, buf) : 0;
 }
 
 int vdma_buf_trim(struct vdma_arena *arena)
 {
+	const void *pc = __builtin_return_address(0);
 	struct vdma_chunk *chunk, *next;
 	int err, ret = vdma_arena_check(arena);
 
@@ -341,9 +435,9 @@ int vdma_buf_trim(struct vdma_arena *arena)
 	pthread_mutex_lock(&arena->buf_lock);
 	for (chunk = LIST_FIRST(&arena->chunks); chunk; chunk = next) {
 		next = LIST_NEXT(chunk, link);
-		if (chunk->space.live)
+		if (!is_empty(chunk))
 			continue;
-		err = chunk_destroy(arena, chunk);
+		err = chunk_destroy(arena, chunk, pc);
 		if (!ret)
 			ret = err;
 	}

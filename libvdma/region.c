@@ -45,20 +45,23 @@ static int check_opts(const struct vdma_arena *arena, const struct vdma_region_o
 static int no_room(const struct vdma_arena *arena, size_t len, uint64_t limit,
 		   const struct vdma_region_opts *o)
 {
-	struct vdma_facts facts = { .need = len };
+	const char *with_gap = arena->guard ? "With the guard gap behind, " : "";
+	struct vdma_facts facts = { .need = len + arena->guard };
 
 	facts.limit = vdma_iova_largest(&arena->space, limit);
 	if (limit < arena->window.len - 1)
-		return vdma_fail(VDMA_CAUSE_ADDRESS_BITS, &facts,
-				 "%s do not fit below 2^%u: the largest free run of device addresses "
-				 "there is %s. Use a smaller region, more address_bits, or destroy "
-				 "regions that lie there.",
-				 vdma_bytes(len).s, o->address_bits, vdma_bytes(facts.limit).s);
+		return vdma_fail(
+			VDMA_CAUSE_ADDRESS_BITS, &facts,
+			"%s%s do not fit below 2^%u: the largest free run of device addresses "
+			"there is %s. Use a smaller region, more address_bits, or destroy "
+			"regions that lie there.",
+			with_gap, vdma_bytes(facts.need).s, o->address_bits,
+			vdma_bytes(facts.limit).s);
 	return vdma_fail(VDMA_CAUSE_WINDOW, &facts,
-			 "%s do not fit into the arena: its largest free run of device addresses is "
+			 "%s%s do not fit into the arena: its largest free run of device addresses is "
 			 "%s, its window %s. Create the arena with a larger window, or destroy "
 			 "regions.",
-			 vdma_bytes(len).s, vdma_bytes(facts.limit).s,
+			 with_gap, vdma_bytes(facts.need).s, vdma_bytes(facts.limit).s,
 			 vdma_bytes(arena->window.len).s);
 }
 
@@ -66,18 +69,11 @@ static int no_room(const struct vdma_arena *arena, size_t len, uint64_t limit,
  * Where @len bytes go. Aligned to what page tables of CPU and IOMMU can map by
  * one entry, as long as there is room for that; at least to @unit.
  */
-static int place(struct vdma_arena *arena, struct vdma_region *region, size_t unit,
-		 const struct vdma_region_opts *o)
+static int find_place(struct vdma_arena *arena, size_t len, size_t unit,
+		      struct vdma_iova_request req, uint64_t *at)
 {
-	size_t len = region->room;
-	struct vdma_iova_request req = { .len = len, .limit = UINT64_MAX, .align = unit };
-	uint64_t *at = &region->place;
 	int err;
 
-	if (!arena->slots && o->address_bits && o->address_bits < 64) {
-		req.limit = (UINT64_C(1) << o->address_bits) - 1;
-		req.bottom_up = req.limit < arena->window.len - 1;
-	}
 	if (len >= SIZE_1G)
 		req.align = SIZE_1G;
 	else if (len >= SIZE_2M && unit < SIZE_2M)
@@ -91,9 +87,48 @@ static int place(struct vdma_arena *arena, struct vdma_region *region, size_t un
 		req.align = unit;
 		err = vdma_iova_alloc(&arena->space, &req, at);
 	}
-	if (err == -ENOSPC)
-		return no_room(arena, len, req.limit, o);
 	return err;
+}
+
+/* With a guard gap behind, which may lie above the limit. */
+static int place(struct vdma_arena *arena, struct vdma_region *region, size_t unit,
+		 const struct vdma_region_opts *o)
+{
+	struct vdma_iova_request req = { .len = region->room, .align = unit };
+	size_t len = region->room - arena->guard;
+	uint64_t limit = UINT64_MAX, count;
+	int err;
+
+	if (!arena->slots && o->address_bits && o->address_bits < 64) {
+		limit = (UINT64_C(1) << o->address_bits) - 1;
+		req.bottom_up = limit < arena->window.len - 1;
+	}
+	req.limit = limit < UINT64_MAX - arena->guard ? limit + arena->guard : UINT64_MAX;
+	err = find_place(arena, len, unit, req, &region->place);
+	/* Twice as many each time: there may be thousands, and a search takes time. */
+	for (count = 1; err == -ENOSPC && vdma_quarantine_release(&arena->freed_regions, count);
+	     count *= 2)
+		err = find_place(arena, len, unit, req, &region->place);
+	return err == -ENOSPC ? no_room(arena, len, limit, o) : err;
+}
+
+/* Its addresses are free again, at once or, if the arena checks, after some time. */
+static void leave(struct vdma_region *region, const void *pc)
+{
+	struct vdma_arena *arena = region->arena;
+	struct vdma_record record = {
+		.iova = region->buf.iova,
+		.len = region->buf.len,
+		.owner = region->chunk ? VDMA_OWNER_CHUNK : VDMA_OWNER_REGION,
+		.born = region->born,
+	};
+
+	if (!arena->checks) {
+		vdma_iova_free(&arena->space, region->place, region->room);
+		return;
+	}
+	record.died = vdma_site_now(pc);
+	vdma_quarantine_add(&arena->freed_regions, &record);
 }
 
 static int populate(struct vdma_region *region, const struct vdma_region_opts *o)
@@ -219,11 +254,13 @@ int vdma_region_create(struct vdma_arena *arena, size_t len, const struct vdma_r
 	region->provider = o.provider;
 	region->ops = providers[o.provider];
 	region->access = o.access;
+	region->born = vdma_site_now(__builtin_return_address(0));
 	region->buf.len = (len + unit - 1) & ~(unit - 1);
 	region->room = region->buf.len;
 	/* A slot has one number, so it has one region. */
 	if (arena->slots)
 		region->room = (region->room + SIZE_2M - 1) & ~(SIZE_2M - 1);
+	region->room += arena->guard;
 	pthread_mutex_lock(&arena->lock);
 	err = build(region, unit, &o);
 	pthread_mutex_unlock(&arena->lock);
@@ -256,7 +293,7 @@ int vdma_region_destroy(struct vdma_region *region)
 					    region->buf.va);
 	}
 	if (!err) {
-		vdma_iova_free(&arena->space, region->place, region->room);
+		leave(region, region->freer ? region->freer : __builtin_return_address(0));
 		LIST_REMOVE(region, link);
 		arena->nregions--;
 		arena->bytes -= region->buf.len;

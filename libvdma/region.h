@@ -9,6 +9,7 @@
 #include <vdma/region.h>
 
 #include "provider.h"
+#include "site.h"
 
 struct vdma_region {
 	LIST_ENTRY(vdma_region) link;
@@ -21,6 +22,9 @@ struct vdma_region {
 	enum vdma_access access;
 	struct vdma_memory memory;
 	uint64_t populate_ns;
+	struct vdma_site born;
+	bool chunk;	   /* buffers are cut out of it */
+	const void *freer; /* of a chunk: who gives it back */
 
 	/* Guarded by the arena's lock: */
 	uint64_t mapped; /* bit n: in arena->ioas[n] */

@@ -196,3 +196,8 @@ pid_t vdma_sys_pid(void)
 {
 	return getpid();
 }
+
+pid_t vdma_sys_tid(void)
+{
+	return gettid();
+}

@@ -62,5 +62,6 @@ int vdma_sys_memlock_limit(uint64_t *limit);
 size_t vdma_sys_page_size(void);
 uint64_t vdma_sys_now_ns(void);
 pid_t vdma_sys_pid(void);
+pid_t vdma_sys_tid(void);
 
 #endif

@@ -73,6 +73,17 @@ enum vdma_translation {
 	VDMA_TRANSLATION_AUTO,
 };
 
+/*
+ * Checking mode, for tests and for the search for errors. What a device does
+ * beyond its buffers, or after they were freed, becomes an IOMMU fault wherever it
+ * can: every region has an unmapped gap behind it, and so behind the one before
+ * it; addresses of what was freed are nobody's for a while. vdma_explain_iova()
+ * (owner.h) then tells whose they were. It takes about 1 MiB at most for what was
+ * freed lately, 8192 regions and 8192 buffers, and some 120 bytes for each live
+ * buffer.
+ */
+#define VDMA_ARENA_CHECK (1U << 0)
+
 /**
  * struct vdma_arena_opts - how an arena is made
  * @size: sizeof(struct vdma_arena_opts)
@@ -83,11 +94,25 @@ enum vdma_translation {
  * @translation: what device addresses are. A physical arena takes memory of
  *               VDMA_PROVIDER_CONTIG only, and 2 MiB of its window for each region
  *               at least
+ * @flags: VDMA_ARENA_CHECK; the members below are for that, and 0 without it
+ * @guard: bytes of the gap behind each region, rounded up to whole pages, at
+ *         most 1 GiB; 0 for 64 KiB
+ * @quarantine: bytes of addresses of freed regions that are held back, the
+ *              oldest are released first; 0 for a quarter of the window, 1 for
+ *              none. They cost no memory.
+ * @buf_quarantine: bytes of freed buffers that are held back; 0 for 4 MiB, 1 for
+ *                  none. They stay mapped, and take memory.
+ *
+ * Whatever is held back is released before a call would fail for the want of it.
  */
 struct vdma_arena_opts {
 	size_t size;
 	size_t window;
 	enum vdma_translation translation;
+	uint32_t flags;
+	uint32_t guard;
+	uint64_t quarantine;
+	uint64_t buf_quarantine;
 };
 
 /**
@@ -104,6 +129,8 @@ struct vdma_arena_opts {
  * @bufs: live buffers, of vdma_buf_alloc()
  * @chunks: regions that they lie in, and those that wait for more
  * @translation: LINEAR or PHYSICAL
+ * @held: bytes of addresses of freed regions that are held back
+ * @bufs_held: bytes of freed buffers that are held back
  */
 struct vdma_arena_info {
 	size_t size;
@@ -117,6 +144,8 @@ struct vdma_arena_info {
 	uint64_t bufs;
 	uint64_t chunks;
 	enum vdma_translation translation;
+	uint64_t held;
+	uint64_t bufs_held;
 };
 
 /**
@@ -133,9 +162,9 @@ VDMA_API int vdma_arena_create(const struct vdma_arena_opts *opts, struct vdma_a
  * vdma_arena_destroy() - give the window back
  * @arena: NULL is allowed
  *
- * Return: 0; -EBUSY while a region, a buffer or an address space lives; -EIO if
- * a chunk of buffers could not be unmapped; -ECHILD. No other thread
- * may use the arena meanwhile.
+ * Return: 0; -EBUSY while a region, a buffer or an address space lives, of which
+ * vdma_explain() names the first; -EIO if a chunk of buffers could not be
+ * unmapped; -ECHILD. No other thread may use the arena meanwhile.
  */
 VDMA_API int vdma_arena_destroy(struct vdma_arena *arena);
 

@@ -519,6 +519,11 @@ uint64_t vdma_sys_now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
+pid_t vdma_sys_tid(void)
+{
+	return gettid();
+}
+
 pid_t vdma_sys_pid(void)
 {
 	return FAKE_PID;

@@ -97,8 +97,9 @@ static void bare_life(void)
 	assert_int_equal(vdma_arena_destroy(arena), 0);
 }
 
-static void life(enum vdma_backend backend)
+static void life(enum vdma_backend backend, uint32_t flags)
 {
+	struct vdma_arena_opts arena_opts = { .size = sizeof(arena_opts), .flags = flags };
 	struct vdma_ioas_opts opts = { .size = sizeof(opts), .backend = backend };
 	struct vdma_ioas *ioas = NULL, *second = NULL;
 	struct vdma_device *edu = NULL, *nic = NULL;
@@ -110,7 +111,7 @@ static void life(enum vdma_backend backend)
 					  .contiguity = VDMA_CONTIG_REQUIRED };
 	struct vdma_buf buf;
 
-	if (!ok(vdma_arena_create(NULL, &arena)))
+	if (!ok(vdma_arena_create(&arena_opts, &arena)))
 		return;
 	ok(vdma_region_create(arena, 3 << 20, NULL, &region));
 	if (ok(vdma_ioas_create(arena, &opts, &ioas))) {
@@ -141,7 +142,7 @@ static void life(enum vdma_backend backend)
 	assert_int_equal(vdma_arena_destroy(arena), 0);
 }
 
-static void one_life(enum vdma_backend backend, unsigned long fail_at, int err)
+static void one_life(enum vdma_backend backend, uint32_t flags, unsigned long fail_at, int err)
 {
 	fake_reset();
 	if (backend == VDMA_BACKEND_NOIOMMU) {
@@ -156,26 +157,26 @@ static void one_life(enum vdma_backend backend, unsigned long fail_at, int err)
 	if (backend == VDMA_BACKEND_NOIOMMU)
 		bare_life();
 	else
-		life(backend);
+		life(backend, flags);
 	if (fake_open_files() || fake_mappings() || fake.locked)
 		fail_msg("call %lu failed with %d: %zu files, %zu mappings, %llu bytes locked are left",
 			 fail_at, err, fake_open_files(), fake_mappings(),
 			 (unsigned long long)fake.locked);
 }
 
-static void each_call(enum vdma_backend backend)
+static void each_call(enum vdma_backend backend, uint32_t flags)
 {
 	static const int errs[] = { ENOMEM, EIO, EMFILE, EINTR };
 	unsigned long calls, n, noticed = 0;
 	size_t e;
 
-	one_life(backend, 0, 0);
+	one_life(backend, flags, 0, 0);
 	assert_false(failed);
 	calls = fake.calls;
 	assert_true(calls > 90);
 	for (e = 0; e < sizeof(errs) / sizeof(errs[0]); e++)
 		for (n = 1; n <= calls; n++) {
-			one_life(backend, n, errs[e]);
+			one_life(backend, flags, n, errs[e]);
 			noticed += failed;
 		}
 	print_message("%lu calls, %lu of %zu failures noticed\n", calls, noticed,
@@ -187,19 +188,25 @@ static void each_call(enum vdma_backend backend)
 static void test_type1(void **state)
 {
 	(void)state;
-	each_call(VDMA_BACKEND_AUTO);
+	each_call(VDMA_BACKEND_AUTO, 0);
 }
 
 static void test_iommufd(void **state)
 {
 	(void)state;
-	each_call(VDMA_BACKEND_IOMMUFD);
+	each_call(VDMA_BACKEND_IOMMUFD, 0);
+}
+
+static void test_checks(void **state)
+{
+	(void)state;
+	each_call(VDMA_BACKEND_AUTO, VDMA_ARENA_CHECK);
 }
 
 static void test_noiommu(void **state)
 {
 	(void)state;
-	each_call(VDMA_BACKEND_NOIOMMU);
+	each_call(VDMA_BACKEND_NOIOMMU, 0);
 }
 
 int main(void)
@@ -208,6 +215,7 @@ int main(void)
 		cmocka_unit_test(test_type1),
 		cmocka_unit_test(test_iommufd),
 		cmocka_unit_test(test_noiommu),
+		cmocka_unit_test(test_checks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

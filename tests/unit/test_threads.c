@@ -55,6 +55,7 @@ static void *work(void *arg)
 	for (i = 0; i < ROUNDS && !err; i++) {
 		struct vdma_buf *buf = &live[random_below(&rng, LIVE)];
 		struct vdma_arena_info info = { .size = sizeof(info) };
+		struct vdma_iova_info owner = { .size = sizeof(owner) };
 
 		if (buf->len) {
 			if (!mine(buf, w->number)) {
@@ -77,6 +78,9 @@ static void *work(void *arg)
 			if (!err)
 				err = vdma_arena_query(arena, &info);
 			if (!err)
+				err = vdma_explain_iova(arena, vdma_region_buf(region).iova,
+							&owner);
+			if (!err)
 				err = vdma_region_destroy(region);
 			if (!err)
 				err = vdma_buf_trim(arena);
@@ -91,13 +95,14 @@ static void *work(void *arg)
 	return NULL;
 }
 
-static void test_threads(void **state)
+static void run(uint32_t flags)
 {
-	struct vdma_arena_opts opts = { .size = sizeof(opts), .window = (size_t)4 << 30 };
+	struct vdma_arena_opts opts = { .size = sizeof(opts),
+					.window = (size_t)4 << 30,
+					.flags = flags };
 	struct worker workers[THREADS] = { 0 };
 	unsigned int i;
 
-	(void)state;
 	assert_int_equal(vdma_arena_create(&opts, &arena), 0);
 	for (i = 0; i < THREADS; i++) {
 		workers[i].number = i + 1;
@@ -110,10 +115,23 @@ static void test_threads(void **state)
 	assert_int_equal(vdma_arena_destroy(arena), 0);
 }
 
+static void test_threads(void **state)
+{
+	(void)state;
+	run(0);
+}
+
+static void test_checks(void **state)
+{
+	(void)state;
+	run(VDMA_ARENA_CHECK);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_checks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
