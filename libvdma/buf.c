@@ -16,6 +16,7 @@
 #include "explain.h"
 #include "opts.h"
 #include "owner.h"
+#include "poison.h"
 #include "region.h"
 
 #define UNIT_SHIFT VDMA_BUF_UNIT_SHIFT
@@ -189,10 +190,14 @@ static int chunk_destroy(struct vdma_arena *arena, struct vdma_chunk *chunk, con
 	struct vdma_range range = { all.iova, all.iova + (all.len - 1) };
 	int err;
 
+	/* Before somebody else can have these addresses. */
+	vdma_unpoison(all.va, all.len);
 	chunk->region->freer = pc;
 	err = vdma_region_destroy(chunk->region);
-	if (err)
+	if (err) {
+		vdma_poison(all.va, all.len);
 		return err;
+	}
 	/* They are given back to the chunk, which is without its region now. */
 	vdma_quarantine_release_within(&arena->freed_bufs, &range);
 	LIST_REMOVE(chunk, link);
@@ -237,6 +242,7 @@ static int chunk_create(struct vdma_arena *arena, uint64_t len, enum vdma_provid
 	/* Nobody looks at these without the lock of buffers. */
 	chunk->region->chunk = true;
 	chunk->region->born.pc = pc;
+	vdma_poison(chunk->region->buf.va, len);
 	LIST_INSERT_HEAD(&arena->chunks, chunk, link);
 	arena->nchunks++;
 	*out = chunk;
@@ -368,6 +374,7 @@ int vdma_buf_alloc(struct vdma_arena *arena, size_t len, const struct vdma_buf_o
 		.iova = all.iova + iova,
 		.pa = all.pa == VDMA_PA_NONE ? VDMA_PA_NONE : all.pa + iova,
 	};
+	vdma_unpoison(buf->va, len);
 	if (o.flags & VDMA_BUF_ZERO)
 		memset(buf->va, 0, len);
 	return 0;
@@ -403,6 +410,7 @@ int vdma_buf_free(struct vdma_arena *arena, const struct vdma_buf *buf)
 {
 	const void *pc = __builtin_return_address(0);
 	struct vdma_chunk *chunk;
+	struct vdma_buf all;
 	int err;
 
 	if (!buf)
@@ -417,6 +425,9 @@ int vdma_buf_free(struct vdma_arena *arena, const struct vdma_buf *buf)
 		err = arena->checks ? hold_back(arena, chunk, buf, pc) :
 				      give_back(chunk, buf->iova, buf->len);
 	if (!err) {
+		all = chunk->region->buf;
+		vdma_poison((char *)all.va + (buf->iova - all.iova),
+			    vdma_buf_whole_units(buf->len));
 		arena->nbufs--;
 		shrink(arena, chunk, pc);
 	}

@@ -11,7 +11,8 @@
  *	vdma_buf_free(arena, &ring);
  *
  * What is known of buffers is kept outside of them, where no device can write.
- * They are cut in units of 64 bytes, a cache line. For packets and small
+ * They are cut in units of 64 bytes, a cache line. AddressSanitizer and Valgrind
+ * know which bytes of a chunk are buffers, and tell of others. For packets and small
  * objects of one size that come and go all the time, this is too slow.
  */
 #ifndef VDMA_BUF_H
