@@ -29,6 +29,7 @@ int run_demo(void);
 int run_device(void);
 int run_interrupts(void);
 int run_memory(void);
+int run_overrun(void);
 int run_setup(void);
 int run_limits(void);
 int run_bare(void);

@@ -19,6 +19,7 @@ static const struct {
 	{ "device", run_device },
 	{ "interrupts", run_interrupts },
 	{ "memory", run_memory },
+	{ "overrun", run_overrun },
 	{ "setup", run_setup },
 	{ "limits", run_limits },
 	{ "bare", run_bare },
