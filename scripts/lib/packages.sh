@@ -19,7 +19,7 @@ VDMA_PACKAGES_GUEST=(qemu-system-x86 busybox-static cpio kmod xz-utils util-linu
 VDMA_PACKAGES_BUILD=(gcc libc6-dev make cmake ninja-build pkg-config libpci-dev
 	libnuma-dev)
 VDMA_PACKAGES_TEST=(clang libcmocka-dev g++ binutils pciutils libibverbs-dev ibverbs-providers
-	iproute2)
+	iproute2 valgrind)
 
 # scripts/check
 VDMA_PACKAGES_CHECK=(clang-format shellcheck)

@@ -49,6 +49,22 @@ static void auto_asks_the_machine(void **state)
 	assert_int_equal(translation_of(arena), VDMA_TRANSLATION_LINEAR);
 	ASSERT_OK(vdma_arena_destroy(arena));
 	ASSERT_FAILS(vdma_arena_create(&opts, &arena), EINVAL, VDMA_CAUSE_ARGUMENT, "3");
+	fake_remove("/sys/kernel/iommu_groups/3");
+	opts.translation = VDMA_TRANSLATION_AUTO;
+	opts.flags = VDMA_ARENA_CHECK;
+	ASSERT_FAILS(vdma_arena_create(&opts, &arena), EINVAL, VDMA_CAUSE_TRANSLATION,
+		     "VDMA_ARENA_CHECK");
+}
+
+static void owners_are_known(struct vdma_arena *arena, const struct vdma_region *region)
+{
+	struct vdma_iova_info info = { .size = sizeof(info) };
+	struct vdma_buf buf = vdma_region_buf(region);
+
+	ASSERT_OK(vdma_explain_iova(arena, buf.iova + 5, &info));
+	assert_true(info.state == VDMA_IOVA_LIVE && info.base == buf.iova && info.offset == 5);
+	ASSERT_OK(vdma_explain_iova(arena, UINT64_C(1) << 45, &info));
+	assert_int_equal(info.state, VDMA_IOVA_UNUSED);
 }
 
 static void addresses_are_physical(void **state)
@@ -80,6 +96,7 @@ static void addresses_are_physical(void **state)
 		assert_null(vdma_va(arena, buf.pa + buf.len));
 	}
 	assert_true(vdma_iova_checked(arena, (void *)(w->va + w->len), 1) == VDMA_IOVA_NONE);
+	owners_are_known(arena, regions[1]);
 	assert_true(vdma_iova_checked(arena, vdma_region_buf(regions[0]).va, 0) == VDMA_IOVA_NONE);
 	ASSERT_OK(vdma_arena_ranges(arena, &range, &n));
 	assert_true(n == 1 && range.first == 0 && range.last == UINT64_MAX);
