@@ -46,6 +46,7 @@
 #include <vdma/owner.h>
 #include <vdma/pci.h>
 #include <vdma/region.h>
+#include <vdma/removal.h>
 #include <vdma/typed_mem.h>
 #include <vdma/types.h>
 

@@ -11,10 +11,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <vdma/removal.h>
+
 #include "explain.h"
+#include "guard.h"
 #include "ioas.h"
 #include "opts.h"
 #include "sys.h"
+#include "vacant.h"
 
 static int config_access(struct vdma_device *dev, unsigned int offset, unsigned int width,
 			 void *value, bool write)
@@ -44,6 +48,11 @@ int vdma_device_check(const struct vdma_device *dev)
 {
 	if (!dev)
 		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "The device is NULL.");
+	if (dev->gone && !vdma_arena_check(dev->ioas->arena))
+		return vdma_fail(VDMA_CAUSE_GONE, NULL,
+				 "%s was let go (vdma_device_let_go): the kernel has it again. Close "
+				 "it, and open it again when it is back.",
+				 dev->bdf.s);
 	return vdma_arena_check(dev->ioas->arena);
 }
 
@@ -144,7 +153,7 @@ static bool silence(struct vdma_device *dev)
 		return false;
 	express = find_capability(dev, PCI_CAP_ID_EXP);
 	if (!express) {
-		vdma_sys_poll_in(-1, CONVENTIONAL_MS);
+		vdma_sys_poll_in(-1, -1, CONVENTIONAL_MS);
 		return true;
 	}
 	for (ms = 0; ms < PENDING_MS; ms += 10) {
@@ -152,7 +161,7 @@ static bool silence(struct vdma_device *dev)
 			return false;
 		if (!(status & PCI_EXP_DEVSTA_TRPND))
 			return true;
-		vdma_sys_poll_in(-1, 10);
+		vdma_sys_poll_in(-1, -1, 10);
 	}
 	return false;
 }
@@ -290,52 +299,111 @@ int vdma_device_open(struct vdma_ioas *ioas, const char *bdf, const struct vdma_
 	dev->ioas = ioas;
 	dev->bdf = address;
 	err = check_host(dev);
-	if (err) {
-		free(dev);
-		return err;
+	if (err)
+		goto free_dev;
+	dev->removal_fd = vdma_sys_eventfd();
+	if (dev->removal_fd < 0) {
+		err = vdma_fail_sys(dev->removal_fd, "eventfd for %s", address.s);
+		goto free_dev;
 	}
 	pthread_mutex_init(&dev->lock, NULL);
 	pthread_mutex_lock(&ioas->arena->lock);
 	err = attach(dev);
 	pthread_mutex_unlock(&ioas->arena->lock);
-	if (err) {
-		pthread_mutex_destroy(&dev->lock);
-		free(dev);
-		return err;
-	}
+	if (err)
+		goto close;
 	*out = dev;
+	return 0;
+close:
+	pthread_mutex_destroy(&dev->lock);
+	vdma_sys_close(dev->removal_fd);
+free_dev:
+	free(dev);
+	return err;
+}
+
+/*
+ * Silences the device, and gives it back to the kernel. A device that is not there any
+ * more fails the first two; the kernel silences one that is there when its descriptor
+ * is closed.
+ */
+static void give_back(struct vdma_device *dev)
+{
+	struct vdma_arena *arena = dev->ioas->arena;
+	bool silent = true;
+
+	vdma_device_irq_off(dev);
+	if (vdma_ioas_translates(dev->ioas))
+		vdma_device_set_bus_master(dev, 0);
+	else
+		silent = silence(dev);
+	dev->gone = true;
+	pthread_mutex_lock(&arena->lock);
+	LIST_REMOVE(dev, link);
+	dev->ops->release(dev);
+	vdma_ioas_detach(dev->ioas, &dev->bdf, dev->group, dev->fd, silent);
+	pthread_mutex_unlock(&arena->lock);
+}
+
+int vdma_device_let_go(struct vdma_device *dev)
+{
+	unsigned int i;
+	int err;
+
+	if (!dev)
+		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "The device is NULL.");
+	err = vdma_arena_check(dev->ioas->arena);
+	if (err || dev->gone)
+		return err;
+	/* Before the device goes: no access may find nothing at all. */
+	for (i = 0; i < VDMA_NBARS && !err; i++)
+		if (dev->bar_va[i])
+			err = vdma_vacant_map(dev->bar_va[i], dev->bars[i].len);
+	if (err)
+		return vdma_fail_sys(err, "replace the BARs of %s", dev->bdf.s);
+	give_back(dev);
+	/* Whoever waits for an interrupt waits for this as well. */
+	vdma_sys_eventfd_signal(dev->removal_fd);
+	return 0;
+}
+
+int vdma_device_removal_fd(struct vdma_device *dev, int *fd)
+{
+	int err = vdma_device_check(dev);
+
+	if (err)
+		return err;
+	if (!fd)
+		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "An argument is NULL.");
+	if (!dev->tells)
+		return vdma_fail(
+			VDMA_CAUSE_UNSUPPORTED, NULL,
+			"The driver that lends %s asks nobody before the device goes. Wait for "
+			"its interrupts: they fail then.",
+			dev->bdf.s);
+	*fd = dev->removal_fd;
 	return 0;
 }
 
 int vdma_device_close(struct vdma_device *dev)
 {
-	bool silent = true;
 	unsigned int i;
 	int err;
 
 	if (!dev)
 		return 0;
-	err = vdma_device_check(dev);
+	err = vdma_arena_check(dev->ioas->arena);
 	if (err)
 		return err;
-	/*
-	 * A device that is gone fails these; the kernel silences one that is
-	 * there when its descriptor is closed.
-	 */
-	vdma_device_irq_disable(dev);
-	if (vdma_ioas_translates(dev->ioas))
-		vdma_device_set_bus_master(dev, 0);
-	else
-		silent = silence(dev);
+	if (!dev->gone)
+		give_back(dev);
+	vdma_device_irq_forget(dev);
 	for (i = 0; i < VDMA_NBARS; i++)
-		if (dev->bar_va[i])
+		if (dev->bar_va[i]) {
+			vdma_guard_remove(dev->bar_va[i]);
 			vdma_sys_munmap(dev->bar_va[i], dev->bars[i].len);
-
-	pthread_mutex_lock(&dev->ioas->arena->lock);
-	LIST_REMOVE(dev, link);
-	dev->ops->release(dev);
-	vdma_ioas_detach(dev->ioas, &dev->bdf, dev->group, dev->fd, silent);
-	pthread_mutex_unlock(&dev->ioas->arena->lock);
+		}
+	vdma_sys_close(dev->removal_fd);
 	pthread_mutex_destroy(&dev->lock);
 	free(dev);
 	return 0;
@@ -347,7 +415,9 @@ int vdma_device_query(struct vdma_device *dev, struct vdma_device_info *info)
 	unsigned int i;
 	int err;
 
-	err = vdma_device_check(dev);
+	if (!dev)
+		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "The device is NULL.");
+	err = vdma_arena_check(dev->ioas->arena);
 	if (!err)
 		err = vdma_info_check(info, sizeof(now));
 	if (err)
@@ -382,8 +452,12 @@ int vdma_device_bar(struct vdma_device *dev, unsigned int index, struct vdma_bar
 			"that it shares with something else.",
 			index, dev->bdf.s);
 	pthread_mutex_lock(&dev->lock);
-	if (!dev->bar_va[index])
+	if (!dev->bar_va[index]) {
 		err = dev->ops->map_bar(dev, index, &dev->bar_va[index]);
+		/* One that there is no room for is not guarded. */
+		if (!err)
+			vdma_guard_add(dev->bar_va[index], dev->bars[index].len);
+	}
 	if (!err)
 		*bar = (struct vdma_bar){ .va = dev->bar_va[index], .len = dev->bars[index].len };
 	pthread_mutex_unlock(&dev->lock);

@@ -25,7 +25,10 @@ struct vdma_device_bar {
  * things as they were on failure.
  */
 struct vdma_device_ops {
-	/* Fills in what the device offers: config space, BARs, vectors, reset. */
+	/*
+	 * Fills in what the device offers: config space, BARs, vectors, reset; and
+	 * has dev->removal_fd signalled when it has to go, if that can be.
+	 */
 	int (*probe)(struct vdma_device *dev);
 	/* Gives back what probe() took, but for the device's descriptor. */
 	void (*release)(struct vdma_device *dev);
@@ -39,7 +42,7 @@ struct vdma_device_ops {
 	int (*irq_on)(struct vdma_device *dev);
 	int (*irq_off)(struct vdma_device *dev);
 	int (*irq_mask)(struct vdma_device *dev, bool on); /* INTx */
-	/* Events since the last call; -EAGAIN if none. Not explained. */
+	/* Events since the last call; -EAGAIN if none, -ENODEV if it is gone. Not explained. */
 	int (*irq_take)(struct vdma_device *dev, int fd, uint64_t *count);
 };
 
@@ -53,6 +56,9 @@ struct vdma_device {
 	struct vdma_bdf bdf;
 	int group; /* -1: none */
 	int fd;
+	int removal_fd; /* an eventfd, readable when the device has to go */
+	bool tells;	/* somebody signals it */
+	_Atomic bool gone;
 	uint16_t vendor_id;
 	uint16_t device_id;
 	bool can_reset;
@@ -70,8 +76,12 @@ struct vdma_device {
 	uint32_t fired;	       /* UIO: events that were taken */
 };
 
-/* Is there a device, and its arena this process's? Explained. */
+/* Is there a device, its arena this process's, and was it not let go? Explained. */
 int vdma_device_check(const struct vdma_device *dev);
+
+/* Switches interrupts off, and keeps their descriptors; closes them. */
+void vdma_device_irq_off(struct vdma_device *dev);
+void vdma_device_irq_forget(struct vdma_device *dev);
 
 /* Sets and clears bits of the command register (PCI 6.2.2); the device is locked. */
 int vdma_device_command(struct vdma_device *dev, uint32_t set, uint32_t clear);

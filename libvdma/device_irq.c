@@ -105,6 +105,20 @@ int vdma_device_irq_disable(struct vdma_device *dev)
 	return err;
 }
 
+void vdma_device_irq_off(struct vdma_device *dev)
+{
+	pthread_mutex_lock(&dev->lock);
+	if (dev->nvectors)
+		dev->ops->irq_off(dev);
+	pthread_mutex_unlock(&dev->lock);
+}
+
+void vdma_device_irq_forget(struct vdma_device *dev)
+{
+	if (dev->nvectors)
+		forget_vectors(dev);
+}
+
 int vdma_device_irq_fd(struct vdma_device *dev, unsigned int vector, int *fd)
 {
 	int err = vdma_device_check(dev);
@@ -125,6 +139,18 @@ int vdma_device_irq_fd(struct vdma_device *dev, unsigned int vector, int *fd)
 	return err;
 }
 
+static int is_leaving(struct vdma_device *dev)
+{
+	int err = vdma_device_check(dev);
+
+	if (err)
+		return err;
+	return vdma_fail(VDMA_CAUSE_GONE, NULL,
+			 "The kernel wants %s back: it is being removed, or unbound from its driver, "
+			 "which waits until this process lets go (vdma_device_let_go).",
+			 dev->bdf.s);
+}
+
 int vdma_device_irq_wait(struct vdma_device *dev, unsigned int vector, int timeout_ms,
 			 uint64_t *count)
 {
@@ -143,15 +169,19 @@ int vdma_device_irq_wait(struct vdma_device *dev, unsigned int vector, int timeo
 				*count = fired;
 			return 0;
 		}
+		if (ret == -ENODEV)
+			return is_leaving(dev);
 		if (ret != -EAGAIN)
 			return vdma_fail_sys(ret, "read vector %u of %s", vector, dev->bdf.s);
 		if (timeout_ms >= 0) {
 			passed = (vdma_sys_now_ns() - start) / 1000000;
 			left = passed < (uint64_t)timeout_ms ? timeout_ms - (int)passed : 0;
 		}
-		ret = vdma_sys_poll_in(fd, left);
+		ret = vdma_sys_poll_in(fd, dev->removal_fd, left);
 		if (ret < 0)
 			return vdma_fail_sys(ret, "poll vector %u of %s", vector, dev->bdf.s);
+		if (ret == 2)
+			return is_leaving(dev);
 		if (!ret)
 			return vdma_fail(VDMA_CAUSE_TIMEOUT,
 					 &(struct vdma_facts){ .limit = (uint64_t)timeout_ms },

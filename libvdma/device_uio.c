@@ -159,6 +159,9 @@ static int take(struct vdma_device *dev, int fd, uint64_t *count)
 	uint32_t total;
 	ssize_t n = vdma_sys_read(fd, &total, sizeof(total));
 
+	/* UIO has nobody left behind the node: the device is gone. */
+	if (n == -EIO)
+		return -ENODEV;
 	if (n != sizeof(total))
 		return n < 0 ? (int)n : -EIO;
 	*count = total - dev->fired;

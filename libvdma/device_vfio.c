@@ -96,6 +96,42 @@ static int probe_irqs(struct vdma_device *dev)
 	return 0;
 }
 
+/* @data: @count descriptors, or NULL. */
+static int set_irqs(struct vdma_device *dev, uint32_t index, uint32_t flags, uint32_t count,
+		    const int *data)
+{
+	size_t bytes = data ? count * sizeof(*data) : 0;
+	struct vfio_irq_set *set = calloc(1, sizeof(*set) + bytes);
+	int err;
+
+	if (!set)
+		return vdma_fail_malloc(sizeof(*set) + bytes);
+	set->argsz = (uint32_t)(sizeof(*set) + bytes);
+	set->flags = flags;
+	set->index = index;
+	set->count = count;
+	if (data)
+		memcpy(set->data, data, bytes);
+	err = vdma_sys_ioctl(dev->fd, VFIO_DEVICE_SET_IRQS, set);
+	free(set);
+	return err < 0 ? vdma_fail_sys(err, "VFIO_DEVICE_SET_IRQS of %s", dev->bdf.s) : 0;
+}
+
+/* VFIO_PCI_REQ_IRQ_INDEX, Linux 4.0; fired at once, and then every 10 s. */
+static int probe_removal(struct vdma_device *dev)
+{
+	struct vfio_irq_info info = { .argsz = sizeof(info), .index = VFIO_PCI_REQ_IRQ_INDEX };
+	int err;
+
+	if (vdma_sys_ioctl(dev->fd, VFIO_DEVICE_GET_IRQ_INFO, &info) < 0 || !info.count)
+		return 0;
+	err = set_irqs(dev, VFIO_PCI_REQ_IRQ_INDEX,
+		       VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER, 1,
+		       &dev->removal_fd);
+	dev->tells = !err;
+	return err;
+}
+
 static int vfio_probe(struct vdma_device *dev)
 {
 	struct vfio_device_info info = { .argsz = sizeof(info) };
@@ -113,7 +149,9 @@ static int vfio_probe(struct vdma_device *dev)
 	err = probe_config(dev);
 	for (i = 0; i < VDMA_NBARS && !err; i++)
 		err = probe_bar(dev, i);
-	return err ? err : probe_irqs(dev);
+	if (!err)
+		err = probe_irqs(dev);
+	return err ? err : probe_removal(dev);
 }
 
 static void vfio_release(struct vdma_device *dev)
@@ -189,27 +227,6 @@ static int vfio_reset(struct vdma_device *dev)
 	int err = vdma_sys_ioctl(dev->fd, VFIO_DEVICE_RESET, NULL);
 
 	return err < 0 ? vdma_fail_sys(err, "VFIO_DEVICE_RESET, %s", dev->bdf.s) : 0;
-}
-
-/* @data: @count descriptors, or NULL. */
-static int set_irqs(struct vdma_device *dev, uint32_t index, uint32_t flags, uint32_t count,
-		    const int *data)
-{
-	size_t bytes = data ? count * sizeof(*data) : 0;
-	struct vfio_irq_set *set = calloc(1, sizeof(*set) + bytes);
-	int err;
-
-	if (!set)
-		return vdma_fail_malloc(sizeof(*set) + bytes);
-	set->argsz = (uint32_t)(sizeof(*set) + bytes);
-	set->flags = flags;
-	set->index = index;
-	set->count = count;
-	if (data)
-		memcpy(set->data, data, bytes);
-	err = vdma_sys_ioctl(dev->fd, VFIO_DEVICE_SET_IRQS, set);
-	free(set);
-	return err < 0 ? vdma_fail_sys(err, "VFIO_DEVICE_SET_IRQS of %s", dev->bdf.s) : 0;
 }
 
 static int vfio_irq_open(struct vdma_device *dev, unsigned int vector)

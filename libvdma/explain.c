@@ -45,6 +45,7 @@ static const struct {
 	[VDMA_CAUSE_QUOTA] = { EDQUOT, "quota" },
 	[VDMA_CAUSE_DEADLINE] = { ETIME, "deadline" },
 	[VDMA_CAUSE_FORKED] = { ECHILD, "forked" },
+	[VDMA_CAUSE_GONE] = { ENODEV, "gone" },
 	[VDMA_CAUSE_TRANSLATION] = { EINVAL, "translation" },
 };
 

@@ -108,12 +108,34 @@ int vdma_sys_eventfd(void)
 	return fd < 0 ? -errno : fd;
 }
 
-int vdma_sys_poll_in(int fd, int timeout_ms)
+int vdma_sys_eventfd_signal(int fd)
 {
-	struct pollfd p = { .fd = fd, .events = POLLIN };
-	int n = poll(&p, 1, timeout_ms);
+	uint64_t one = 1;
 
-	return n < 0 ? -errno : n > 0;
+	return write(fd, &one, sizeof(one)) == sizeof(one) ? 0 : -errno;
+}
+
+int vdma_sys_memfd(const char *name)
+{
+	int fd = memfd_create(name, MFD_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+int vdma_sys_sigaction(int sig, const struct sigaction *action, struct sigaction *old)
+{
+	return sigaction(sig, action, old) ? -errno : 0;
+}
+
+int vdma_sys_poll_in(int fd, int other, int timeout_ms)
+{
+	struct pollfd p[] = {
+		{ .fd = fd, .events = POLLIN },
+		{ .fd = other, .events = POLLIN },
+	};
+	int n = poll(p, 2, timeout_ms);
+
+	return n < 0 ? -errno : (p[0].revents != 0) | (p[1].revents != 0) << 1;
 }
 
 int vdma_sys_read_file(const char *path, char *buf, size_t size)

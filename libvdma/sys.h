@@ -6,6 +6,7 @@
 #ifndef VDMA_INTERNAL_SYS_H
 #define VDMA_INTERNAL_SYS_H
 
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -41,8 +42,20 @@ ssize_t vdma_sys_pwrite(int fd, const void *buf, size_t len, uint64_t offset);
 /* A descriptor, close-on-exec and nonblocking. */
 int vdma_sys_eventfd(void);
 
-/* 1 if readable, 0 if not within the time. */
-int vdma_sys_poll_in(int fd, int timeout_ms);
+/* A file without a name, empty; close-on-exec. */
+int vdma_sys_memfd(const char *name);
+
+/* From a handler, too. */
+int vdma_sys_sigaction(int sig, const struct sigaction *action, struct sigaction *old);
+
+/*
+ * Which of two is readable: bit 0 is @fd, bit 1 is @other; 0 if none is within the time.
+ * Negative ones are left out.
+ */
+int vdma_sys_poll_in(int fd, int other, int timeout_ms);
+
+/* Adds one to an eventfd. */
+int vdma_sys_eventfd_signal(int fd);
 
 /* A whole small file as a string, cut to @size - 1. */
 int vdma_sys_read_file(const char *path, char *buf, size_t size);

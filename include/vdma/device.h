@@ -234,7 +234,8 @@ VDMA_API int vdma_device_irq_fd(struct vdma_device *dev, unsigned int vector, in
  * After INTx has fired it stays masked until vdma_device_irq_unmask().
  *
  * Return: 0, -ETIMEDOUT, -EINTR, -ENXIO (no such vector), -EIO. Thread-safe;
- * no lock is held while it waits. One waiter gets the event.
+ * no lock is held while it waits. One waiter gets the event. -ENODEV, when no event
+ * is left, if the device has to go (vdma/removal.h).
  */
 VDMA_API int vdma_device_irq_wait(struct vdma_device *dev, unsigned int vector, int timeout_ms,
 				  uint64_t *count);

@@ -65,6 +65,7 @@ enum vdma_cause {
 	VDMA_CAUSE_QUOTA,	 /* the administrator's quota or ceiling */
 	VDMA_CAUSE_DEADLINE,	 /* the memory was not found in time */
 	VDMA_CAUSE_FORKED,	 /* the object is the parent process's */
+	VDMA_CAUSE_GONE,	 /* the device was given back, or has to be */
 	VDMA_CAUSE_TRANSLATION,	 /* arena, device or memory do not go with an IOMMU, or without */
 };
 

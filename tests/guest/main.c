@@ -26,6 +26,7 @@ static const struct {
 	{ "unsafe", run_unsafe },
 	{ "combination", run_combination },
 	{ "superpages", run_superpages },
+	{ "hotplug", run_hotplug },
 };
 
 const char *demo_path;

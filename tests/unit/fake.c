@@ -381,14 +381,20 @@ ssize_t vdma_sys_pread(int fd, void *buf, size_t len, uint64_t offset)
 
 ssize_t vdma_sys_pwrite(int fd, const void *buf, size_t len, uint64_t offset)
 {
-	uint8_t *config = fake_vfio_config(fd - FAKE_FIRST_FD, len, offset);
 	int err = injected();
+	uint8_t *config;
 
 	if (err)
 		return err;
+	if (fd < FAKE_FIRST_FD) { /* a memfd */
+		ssize_t n = pwrite(fd, buf, len, (off_t)offset);
+
+		return n < 0 ? -errno : n;
+	}
 	if (is_uio(fd))
 		return fake_uio_config(fd - FAKE_FIRST_FD, (void *)(uintptr_t)buf, len, offset,
 				       true);
+	config = fake_vfio_config(fd - FAKE_FIRST_FD, len, offset);
 	if (!config)
 		return -EINVAL;
 	memcpy(config, buf, len);
@@ -406,9 +412,38 @@ int vdma_sys_eventfd(void)
 	return fd < 0 ? -errno : fd;
 }
 
-int vdma_sys_poll_in(int fd, int timeout_ms)
+int vdma_sys_eventfd_signal(int fd)
 {
-	struct pollfd p = { .fd = fd, .events = POLLIN };
+	uint64_t one = 1;
+	int err = injected();
+
+	if (err)
+		return err;
+	return write(fd, &one, sizeof(one)) == sizeof(one) ? 0 : -errno;
+}
+
+int vdma_sys_memfd(const char *name)
+{
+	int err = injected(), fd;
+
+	if (err)
+		return err;
+	fd = memfd_create(name, MFD_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+int vdma_sys_sigaction(int sig, const struct sigaction *action, struct sigaction *old)
+{
+	int err = injected();
+
+	if (err)
+		return err;
+	return sigaction(sig, action, old) ? -errno : 0;
+}
+
+int vdma_sys_poll_in(int fd, int other, int timeout_ms)
+{
+	struct pollfd p[] = { { .fd = fd, .events = POLLIN }, { .fd = other, .events = POLLIN } };
 	int n, err = injected();
 
 	if (err)
@@ -416,10 +451,10 @@ int vdma_sys_poll_in(int fd, int timeout_ms)
 	if (fd >= FAKE_FIRST_FD) {
 		if (fake_uio_readable(fd - FAKE_FIRST_FD))
 			return 1;
-		p.fd = -1;
+		p[0].fd = -1;
 	}
-	n = poll(&p, 1, timeout_ms);
-	return n < 0 ? -errno : n > 0;
+	n = poll(p, 2, timeout_ms);
+	return n < 0 ? -errno : (p[0].revents != 0) | (p[1].revents != 0) << 1;
 }
 
 int vdma_sys_read_file(const char *path, char *buf, size_t size)

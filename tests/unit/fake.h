@@ -100,9 +100,11 @@ void fake_group_noiommu(int group);
 /* What the device sees and does. */
 uint8_t *fake_config(const char *bdf);
 void fake_fire(const char *bdf, uint32_t index, unsigned int vector);
+void fake_request(const char *bdf); /* the kernel wants it back */
 bool fake_irq_masked(const char *bdf);
 unsigned int fake_resets(const char *bdf);
 void fake_uio_fire(const char *bdf);
+void fake_uio_gone(const char *bdf); /* it was removed */
 unsigned int fake_uio_resets(const char *bdf);
 
 /* Mappings over all containers, and whether one is exactly this. */

@@ -14,7 +14,7 @@ struct uio {
 	char bdf[16];
 	struct fake_pci pci;
 	uint32_t fired, taken;
-	bool locked;
+	bool locked, gone;
 	unsigned int resets;
 };
 
@@ -90,6 +90,11 @@ void fake_uio_fire(const char *bdf)
 	find(bdf)->fired++;
 }
 
+void fake_uio_gone(const char *bdf)
+{
+	find(bdf)->gone = true;
+}
+
 unsigned int fake_uio_resets(const char *bdf)
 {
 	return find(bdf)->resets;
@@ -151,7 +156,7 @@ bool fake_uio_readable(int i)
 {
 	struct uio *u = &uios[fake_fds[i].index];
 
-	return u->fired != u->taken;
+	return u->gone || u->fired != u->taken;
 }
 
 ssize_t fake_uio_read(int i, void *buf, size_t len)
@@ -160,6 +165,8 @@ ssize_t fake_uio_read(int i, void *buf, size_t len)
 
 	if (len != sizeof(u->fired))
 		return -EINVAL;
+	if (u->gone)
+		return -EIO;
 	if (!fake_uio_readable(i))
 		return -EAGAIN;
 	u->taken = u->fired;

@@ -21,6 +21,7 @@ struct device {
 	struct fake_pci pci;
 	uint8_t config[256];
 	int eventfd[3][8];
+	int request; /* eventfd of VFIO_PCI_REQ_IRQ_INDEX */
 	bool masked;
 	unsigned int resets;
 	int iommufd; /* that its node is bound to; -1: none */
@@ -172,6 +173,14 @@ void fake_fire(const char *bdf, uint32_t index, unsigned int vector)
 	uint64_t one = 1;
 
 	if (write(find_device(bdf)->eventfd[index][vector], &one, sizeof(one)) != sizeof(one))
+		abort();
+}
+
+void fake_request(const char *bdf)
+{
+	uint64_t one = 1;
+
+	if (write(find_device(bdf)->request, &one, sizeof(one)) != sizeof(one))
 		abort();
 }
 
@@ -452,6 +461,10 @@ static int set_irqs(struct device *d, const struct vfio_irq_set *s)
 	uint32_t i;
 	int fd;
 
+	if (s->index == VFIO_PCI_REQ_IRQ_INDEX && s->count == 1) {
+		memcpy(&d->request, s->data, sizeof(d->request));
+		return 0;
+	}
 	if (s->index > 2 || s->start + s->count > d->pci.irqs[s->index])
 		return -EINVAL;
 	switch (s->flags) {
@@ -491,7 +504,8 @@ static int device_ioctl(struct device *d, unsigned long request, void *arg)
 	case VFIO_DEVICE_GET_REGION_INFO: return region_info(d, arg);
 	case VFIO_DEVICE_GET_IRQ_INFO:
 		irq->flags = VFIO_IRQ_INFO_EVENTFD;
-		irq->count = irq->index < 3 ? d->pci.irqs[irq->index] : 0;
+		irq->count = irq->index < 3 ? d->pci.irqs[irq->index] :
+					      irq->index == VFIO_PCI_REQ_IRQ_INDEX;
 		return 0;
 	case VFIO_DEVICE_SET_IRQS: return set_irqs(d, arg);
 	case VFIO_DEVICE_RESET:

@@ -217,10 +217,10 @@ static void test_group_shared(void **state)
 	add_edu(NIC, 5);
 	a = open_device(EDU);
 	b = open_device(NIC);
-	/* One group, two devices. */
-	assert_int_equal(fake_open_files(), files + 3);
+	/* One group, two devices, and for each an eventfd that tells when it has to go. */
+	assert_int_equal(fake_open_files(), files + 5);
 	ASSERT_OK(vdma_device_close(a));
-	assert_int_equal(fake_open_files(), files + 2);
+	assert_int_equal(fake_open_files(), files + 3);
 	ASSERT_OK(vdma_device_set_bus_master(b, 1));
 	ASSERT_OK(vdma_device_close(b));
 	assert_int_equal(fake_open_files(), files);

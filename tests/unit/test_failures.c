@@ -131,6 +131,8 @@ static void life(enum vdma_backend backend, uint32_t flags)
 	assert_int_equal(vdma_device_close(edu), 0);
 	if (region && !ok(vdma_region_destroy(region)))
 		assert_int_equal(vdma_region_destroy(region), 0);
+	if (nic)
+		ok(vdma_device_let_go(nic));
 	assert_int_equal(vdma_device_close(nic), 0);
 	assert_int_equal(vdma_ioas_destroy(second), 0);
 	assert_int_equal(vdma_ioas_destroy(ioas), 0);
