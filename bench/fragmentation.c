@@ -23,7 +23,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -32,6 +31,7 @@
 
 #include "../tests/random.h"
 #include "registration.h"
+#include "sample.h"
 
 #define MIB (1024UL * 1024)
 #define PAGE 4096UL
@@ -59,14 +59,6 @@ static void die(const char *what)
 static uint64_t draw(uint64_t below)
 {
 	return random_below(&random_state, below);
-}
-
-static double now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
 }
 
 static void put(const char *path, const char *text)
@@ -263,9 +255,9 @@ static void try_ours(struct tries *tries, uint64_t length, unsigned int n, bool 
 
 		ask_oracle(&oracle, length);
 		alloc.length = tries->length = length ? length : oracle.largest;
-		start = now_ms();
+		start = now_ns();
 		fds[tries->n] = ioctl(node, MAP_CONTIG_ALLOC, &alloc) ? -1 : alloc.fd;
-		tries->ms[tries->n] = now_ms() - start;
+		tries->ms[tries->n] = (now_ns() - start) / 1e6;
 		tries->got += fds[tries->n] >= 0;
 		tries->promised += oracle.blocker == MAP_CONTIG_BLOCK_NONE;
 		if (fds[tries->n] < 0 && oracle.blocker == MAP_CONTIG_BLOCK_NONE) {
@@ -332,12 +324,12 @@ static void hugetlb(struct tries *tries, size_t size, unsigned int n)
 	snprintf(path, sizeof(path), "/sys/kernel/mm/hugepages/hugepages-%lukB/nr_hugepages",
 		 (unsigned long)(size / 1024));
 	for (tries->n = 0; tries->n < n; tries->n++) {
-		double start = now_ms();
+		double start = now_ns();
 		FILE *f;
 
 		snprintf(text, sizeof(text), "%lu", had + 1);
 		put(path, text);
-		tries->ms[tries->n] = now_ms() - start;
+		tries->ms[tries->n] = (now_ns() - start) / 1e6;
 		f = fopen(path, "re");
 		if (!f || fscanf(f, "%lu", &have) != 1)
 			die(path);
@@ -383,10 +375,10 @@ static void thp(void)
 
 	if (addr == MAP_FAILED || madvise(from, length, MADV_HUGEPAGE))
 		die("transparent huge pages");
-	start = now_ms();
+	start = now_ns();
 	for (size_t i = 0; i < length; i += PAGE)
 		from[i] = 1;
-	tries.ms[0] = now_ms() - start;
+	tries.ms[0] = (now_ns() - start) / 1e6;
 	huge = huge_bytes(from);
 	tries.got = huge == length;
 	snprintf(name, sizeof(name), "THP 64 MiB: %lu huge", (unsigned long)(huge / MIB));

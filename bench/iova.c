@@ -11,12 +11,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "../libvdma/iova.h"
 #include "../tests/random.h"
+#include "sample.h"
 
 #define PROCESSES 5
 #define ROUNDS 500000
@@ -40,6 +39,12 @@ static const struct mix mixes[] = {
 	{ "4 KiB to 1 MiB", 9, UINT64_C(1) << 40 },
 };
 
+struct job {
+	const struct mix *mix;
+	size_t live;
+	unsigned int samples;
+};
+
 static const size_t lives[] = { 1000, 100000, 1000000 };
 
 static uint64_t rng = 1;
@@ -47,14 +52,6 @@ static uint64_t rng = 1;
 static uint64_t rnd(uint64_t below)
 {
 	return random_below(&rng, below);
-}
-
-static double now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 
 static void take(struct vdma_iova_space *space, const struct mix *mix, struct vdma_range *range)
@@ -101,12 +98,13 @@ static double sample(struct vdma_iova_space *space, const struct mix *mix, enum 
 	return (now_ns() - start) / ROUNDS;
 }
 
-/* The samples of one process, to the pipe. */
-static void measure(const struct mix *mix, size_t n, unsigned int samples, int out)
+static void measure(const void *arg, int out)
 {
+	const struct job *job = arg;
+	const struct mix *mix = job->mix;
 	const struct vdma_range usable[] = { { 0x1000, 0xfedfffff },
 					     { 0xfef00000, mix->window - 1 } };
-	struct vdma_range *live = calloc(n, sizeof(*live));
+	struct vdma_range *live = calloc(job->live, sizeof(*live));
 	struct vdma_iova_space space;
 	unsigned int i, what;
 	void *memory;
@@ -121,65 +119,31 @@ static void measure(const struct mix *mix, size_t n, unsigned int samples, int o
 	vdma_iova_init(&space, 0, mix->window, 12, memory);
 	if (vdma_iova_set_usable(&space, usable, 2))
 		exit(1);
-	for (j = 0; j < n; j++)
+	for (j = 0; j < job->live; j++)
 		take(&space, mix, &live[j]);
-	for (i = 0; i < samples; i++) {
+	for (i = 0; i < job->samples; i++) {
 		double took[WHATS];
 
 		for (what = 0; what < WHATS; what++)
-			took[what] = sample(&space, mix, (enum what)what, live, n);
-		if (write(out, took, sizeof(took)) != sizeof(took))
-			exit(1);
+			took[what] = sample(&space, mix, (enum what)what, live, job->live);
+		sample_put(out, took, sizeof(took));
 	}
-	exit(0);
 }
 
-static int ascending(const void *a, const void *b)
+static void row(const struct job *job)
 {
-	double x = *(const double *)a, y = *(const double *)b;
+	void *records;
+	size_t n = sample_collect(PROCESSES, measure, job, WHATS * sizeof(double), &records);
+	unsigned int what;
 
-	return x < y ? -1 : x > y;
-}
-
-static void row(const struct mix *mix, size_t n, unsigned int samples)
-{
-	double *of[WHATS], took[WHATS];
-	unsigned int p, what, got = 0;
-	int ends[2];
-
-	for (what = 0; what < WHATS; what++)
-		of[what] = calloc((size_t)PROCESSES * samples, sizeof(double));
-	if (pipe(ends)) {
-		perror("bench-iova");
-		exit(1);
-	}
-	for (p = 0; p < PROCESSES; p++) {
-		pid_t pid = fork();
-
-		if (!pid)
-			measure(mix, n, samples, ends[1]);
-		if (pid < 0 || waitpid(pid, NULL, 0) != pid) {
-			perror("bench-iova");
-			exit(1);
-		}
-	}
-	close(ends[1]);
-	while (read(ends[0], took, sizeof(took)) == sizeof(took)) {
-		for (what = 0; what < WHATS; what++)
-			of[what][got] = took[what];
-		got++;
-	}
-	close(ends[0]);
-	if (!got)
-		exit(1);
-	printf("%-15s %8zu ", mix->name, n);
+	printf("%-15s %8zu ", job->mix->name, job->live);
 	for (what = 0; what < WHATS; what++) {
-		qsort(of[what], got, sizeof(double), ascending);
-		printf("  %7.1f (%.1f to %.1f)", of[what][got / 2], of[what][0], of[what][got - 1]);
-		free(of[what]);
+		struct spread s = sample_spread(records, n, WHATS, what);
+
+		printf("  %7.1f (%.1f to %.1f)", s.median, s.min, s.max);
 	}
 	putchar('\n');
-	fflush(stdout);
+	free(records);
 }
 
 int main(int argc, char **argv)
@@ -199,6 +163,6 @@ int main(int argc, char **argv)
 	fflush(stdout);
 	for (m = 0; m < sizeof(mixes) / sizeof(mixes[0]); m++)
 		for (l = 0; l < sizeof(lives) / sizeof(lives[0]); l++)
-			row(&mixes[m], lives[l], samples);
+			row(&(struct job){ &mixes[m], lives[l], samples });
 	return 0;
 }

@@ -10,15 +10,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-#include <sys/wait.h>
 
 #include "registration.h"
+#include "sample.h"
 
 #define MIB (1024UL * 1024)
 #define PROCESSES 3
 #define PER_PROCESS 5
 #define SAMPLES (PROCESSES * PER_PROCESS)
+
+struct job {
+	const char *bdf;
+	size_t len;
+};
 
 struct result {
 	struct registration_sample samples[REGISTRATION_KINDS];
@@ -43,63 +47,42 @@ static int64_t measure_pmd_mapped(struct vdma_arena *arena, size_t len)
 	return mapped;
 }
 
-static void measure(const char *bdf, size_t len, int fd)
+static void measure(const void *arg, int out)
 {
+	const struct job *job = arg;
 	struct vdma_arena *arena;
 	struct vdma_ioas *ioas;
 	struct vdma_device *dev;
 
 	if (vdma_arena_create(NULL, &arena) || vdma_ioas_create(arena, NULL, &ioas) ||
-	    vdma_device_open(ioas, bdf, NULL, &dev))
-		fail(bdf);
+	    vdma_device_open(ioas, job->bdf, NULL, &dev))
+		fail(job->bdf);
 	for (int i = 0; i < PER_PROCESS; i++) {
 		struct result result;
 
-		if (registration_measure(arena, len, i, result.samples))
+		if (registration_measure(arena, job->len, i, result.samples))
 			fail("measuring");
-		result.pmd_mapped = measure_pmd_mapped(arena, len);
-		if (write(fd, &result, sizeof(result)) != sizeof(result))
-			exit(1);
+		result.pmd_mapped = measure_pmd_mapped(arena, job->len);
+		sample_put(out, &result, sizeof(result));
 	}
 	vdma_device_close(dev);
 	vdma_ioas_destroy(ioas);
 	vdma_arena_destroy(arena);
+	fputs("  a process is done\n", stderr);
 }
 
-/* One process after another, each with its own arena and container. */
-static void collect(const char *bdf, size_t len, struct result *results)
-{
-	for (int i = 0; i < PROCESSES; i++) {
-		int fds[2], wstatus;
-		pid_t pid;
-
-		if (pipe(fds) || (pid = fork()) < 0) {
-			perror("bench-register");
-			exit(1);
-		}
-		if (!pid) {
-			close(fds[0]);
-			measure(bdf, len, fds[1]);
-			exit(0);
-		}
-		close(fds[1]);
-		for (int j = 0; j < PER_PROCESS; j++)
-			if (read(fds[0], &results[i * PER_PROCESS + j], sizeof(*results)) !=
-			    sizeof(*results))
-				exit(1);
-		close(fds[0]);
-		if (waitpid(pid, &wstatus, 0) != pid || wstatus)
-			exit(1);
-		fprintf(stderr, "  process %d of %d done\n", i + 1, PROCESSES);
-	}
-}
-
-static void report(const char *title, size_t len, const struct result *results)
+/* Each process has its own arena and container. */
+static void report(const char *title, const struct job *job)
 {
 	double registers[REGISTRATION_KINDS][SAMPLES], populates[REGISTRATION_KINDS][SAMPLES];
 	double ours = 0;
 	int64_t least = INT64_MAX;
+	struct result *results;
+	void *records;
 
+	if (sample_collect(PROCESSES, measure, job, sizeof(*results), &records) != SAMPLES)
+		exit(1);
+	results = records;
 	for (int i = 0; i < SAMPLES; i++) {
 		for (int k = 0; k < REGISTRATION_KINDS; k++) {
 			registers[k][i] = results[i].samples[k].register_ms;
@@ -108,8 +91,8 @@ static void report(const char *title, size_t len, const struct result *results)
 		if (results[i].pmd_mapped < least)
 			least = results[i].pmd_mapped;
 	}
-	printf("%s: %zu MiB, %d samples, ours mapped by PMD: at least %ld MiB\n", title, len / MIB,
-	       SAMPLES, (long)(least / (int64_t)MIB));
+	printf("%s: %zu MiB, %d samples, ours mapped by PMD: at least %ld MiB\n", title,
+	       job->len / MIB, SAMPLES, (long)(least / (int64_t)MIB));
 	printf("  %-24s %10s %19s %8s %12s %10s\n", "memory", "register", "(min .. max)", "/ ours",
 	       "populate", "runs");
 	for (int k = 0; k < REGISTRATION_KINDS; k++) {
@@ -123,31 +106,30 @@ static void report(const char *title, size_t len, const struct result *results)
 		       (unsigned long)results[0].samples[k].runs);
 	}
 	fflush(stdout);
+	free(records);
 }
 
 int main(int argc, char **argv)
 {
-	struct result results[SAMPLES];
-	size_t len;
+	struct job job;
 
 	if (argc < 2 || argc > 3) {
 		fprintf(stderr, "usage: bench-register BDF [MIB]\n");
 		return 2;
 	}
-	len = (argc > 2 ? strtoul(argv[2], NULL, 0) : 256) * MIB;
-	if (!len || hugetlb_pool_set(len)) {
-		fprintf(stderr, "bench-register: no %zu MiB for a hugetlb pool\n", len / MIB);
+	job.bdf = argv[1];
+	job.len = (argc > 2 ? strtoul(argv[2], NULL, 0) : 256) * MIB;
+	if (!job.len || hugetlb_pool_set(job.len)) {
+		fprintf(stderr, "bench-register: no %zu MiB for a hugetlb pool\n", job.len / MIB);
 		return 1;
 	}
-	collect(argv[1], len, results);
-	report("memory as it is", len, results);
+	report("memory as it is", &job);
 	hugetlb_pool_set(0);
-	if (use_memory_up() || hugetlb_pool_set(len)) {
+	if (use_memory_up() || hugetlb_pool_set(job.len)) {
 		fprintf(stderr, "bench-register: could not use memory up\n");
 		return 1;
 	}
-	collect(argv[1], len, results);
-	report("after all memory has been used once", len, results);
+	report("after all memory has been used once", &job);
 	hugetlb_pool_set(0);
 	return 0;
 }

@@ -59,7 +59,4 @@ int use_memory_up(void);
 /* Bytes free: MemFree and what lies on the per-CPU lists. -1 if unknown. */
 int64_t free_memory(void);
 
-/* Sorts values; their median. */
-double median(double *values, size_t n);
-
 #endif

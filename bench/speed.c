@@ -12,13 +12,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 #include <sys/mman.h>
 
 #include <vdma/uapi/map_contig.h>
 
 #include "registration.h"
+#include "sample.h"
 
 #define MIB (1024UL * 1024)
 #define SAMPLES 9
@@ -32,14 +32,6 @@ static void die(const char *what)
 {
 	fprintf(stderr, "bench-speed: %s: %s\n", what, strerror(errno));
 	exit(1);
-}
-
-static double now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
 }
 
 static void *map(enum kind kind, size_t length)
@@ -68,9 +60,9 @@ static double sample(enum kind kind, size_t length)
 	void *addr;
 
 	/* The pool holds its pages already: taking them from it is what a program pays. */
-	start = now_ms();
+	start = now_ns();
 	addr = map(kind, length);
-	ms = now_ms() - start;
+	ms = (now_ns() - start) / 1e6;
 	if (addr == MAP_FAILED)
 		die(names[kind]);
 	munmap(addr, length);

@@ -19,6 +19,7 @@
 #include <edu.h>
 
 #include "registration.h"
+#include "sample.h"
 
 #define MIB (1024UL * 1024)
 #define CONTIG_LEN (256 * MIB)
