@@ -223,17 +223,16 @@ static inline vdma_iova_t vdma_iova_checked(const struct vdma_arena *arena, cons
 					    size_t len)
 {
 	const struct vdma_window *w = (const struct vdma_window *)(const void *)arena;
-	uintptr_t off = (uintptr_t)va - w->va;
+	uintptr_t off = (uintptr_t)va - w->va, last = off + (len - 1);
 	uint64_t delta;
 
-	/* off < w->len keeps w->len - off from wrapping; len 0 wraps to the top. */
-	if (off >= w->len || len - 1 >= w->len - off)
+	/* len 0 is too long, too: from off 0 its last byte is the highest there is, else it wraps. */
+	if (last < off || last >= w->len)
 		return VDMA_IOVA_NONE;
 	if (__builtin_expect(w->slots != NULL, 0)) {
 		delta = __atomic_load_n(&w->slots[off >> VDMA_SLOT_SHIFT], __ATOMIC_ACQUIRE);
 		if (!delta ||
-		    delta != __atomic_load_n(&w->slots[(off + (len - 1)) >> VDMA_SLOT_SHIFT],
-					     __ATOMIC_ACQUIRE))
+		    delta != __atomic_load_n(&w->slots[last >> VDMA_SLOT_SHIFT], __ATOMIC_ACQUIRE))
 			return VDMA_IOVA_NONE;
 		return (uint64_t)(uintptr_t)va - delta;
 	}

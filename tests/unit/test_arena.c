@@ -64,6 +64,10 @@ static void test_translation(void **state)
 	assert_int_equal(vdma_iova_checked(arena, base - 1, 1), VDMA_IOVA_NONE);
 	assert_int_equal(vdma_iova_checked(arena, base - 1, 2), VDMA_IOVA_NONE);
 	assert_int_equal(vdma_iova_checked(arena, base + 1, 0), VDMA_IOVA_NONE);
+	assert_int_equal(vdma_iova_checked(arena, base, 0), VDMA_IOVA_NONE);
+	assert_int_equal(vdma_iova_checked(arena, base + 100, SIZE_MAX - 50), VDMA_IOVA_NONE);
+	assert_int_equal(vdma_iova_checked(arena, base, SIZE_MAX), VDMA_IOVA_NONE);
+	assert_int_equal(vdma_iova_checked(arena, NULL, SIZE_MAX), VDMA_IOVA_NONE);
 	assert_int_equal(vdma_iova_checked(arena, base + 1, SIZE_MAX), VDMA_IOVA_NONE);
 	assert_int_equal(vdma_iova_checked(arena, NULL, 1), VDMA_IOVA_NONE);
 	ASSERT_OK(vdma_arena_destroy(arena));
