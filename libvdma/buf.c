@@ -76,9 +76,16 @@ static void request(uint64_t len, const struct vdma_buf_opts *o, struct vdma_iov
 		req->limit = (UINT64_C(1) << o->address_bits) - 1;
 }
 
-static void flip_end(struct vdma_chunk *chunk, uint64_t unit)
+/* From @first to @last there is a buffer now, or is none any more. */
+static void flip(struct vdma_chunk *chunk, uint64_t first, uint64_t last)
 {
-	chunk->ends[unit / 64] ^= UINT64_C(1) << unit % 64;
+	chunk->starts[first / 64] ^= UINT64_C(1) << first % 64;
+	chunk->ends[last / 64] ^= UINT64_C(1) << last % 64;
+}
+
+static bool is_start(const struct vdma_chunk *chunk, uint64_t unit)
+{
+	return chunk->starts[unit / 64] >> unit % 64 & 1;
 }
 
 /* The unit in which the buffer that @unit lies in ends, or the next one. */
@@ -127,7 +134,7 @@ static int release(struct vdma_chunk *chunk, uint64_t iova, uint64_t len)
 {
 	if (vdma_iova_free(&chunk->space, iova, len))
 		return -EINVAL;
-	flip_end(chunk, unit_of(chunk, iova + (len - 1)));
+	flip(chunk, unit_of(chunk, iova), unit_of(chunk, iova + (len - 1)));
 	return 0;
 }
 
@@ -139,19 +146,12 @@ void vdma_buf_release(void *ctx, const struct vdma_record *record)
 	release(chunk, record->iova, record->len);
 }
 
-/*
- * Gives back what was taken as one, and nothing else: not a part of a buffer,
- * not two. Where one ends, the next begins or nothing is.
- */
+/* Gives back what was taken as one, and nothing else: not a part of a buffer, not two. */
 static int give_back(struct vdma_chunk *chunk, uint64_t iova, uint64_t len)
 {
 	uint64_t first = unit_of(chunk, iova), last = unit_of(chunk, iova + (len - 1));
 
-	if (!len || last < first || end_from(chunk, first) != last)
-		return -EINVAL;
-	/* A unit before it that is taken is the last one of another. */
-	if (first && end_from(chunk, first - 1) != first - 1 &&
-	    !vdma_iova_is_free(&chunk->space, iova - (1 << UNIT_SHIFT), 1))
+	if (!len || last < first || !is_start(chunk, first) || end_from(chunk, first) != last)
 		return -EINVAL;
 	return release(chunk, iova, len);
 }
@@ -179,7 +179,7 @@ static void chunk_free(struct vdma_chunk *chunk)
 {
 	vdma_iova_fini(&chunk->space);
 	free(chunk->tree);
-	free(chunk->ends);
+	free(chunk->starts);
 	free(chunk);
 }
 
@@ -216,6 +216,7 @@ static int chunk_create(struct vdma_arena *arena, uint64_t len, enum vdma_provid
 	};
 	struct vdma_chunk *chunk = calloc(1, sizeof(*chunk));
 	struct vdma_range whole;
+	uint64_t words;
 	int err;
 
 	if (!chunk)
@@ -226,14 +227,16 @@ static int chunk_create(struct vdma_arena *arena, uint64_t len, enum vdma_provid
 	len = chunk->region->buf.len;
 	whole.first = chunk->region->buf.iova;
 	whole.last = whole.first + (len - 1);
+	words = len >> UNIT_SHIFT >> 6;
 	chunk->tree = calloc(1, vdma_iova_memory(len, UNIT_SHIFT));
-	chunk->ends = calloc(len >> UNIT_SHIFT >> 6, sizeof(*chunk->ends));
-	if (chunk->tree && chunk->ends) {
+	chunk->starts = calloc(2 * words, sizeof(*chunk->starts));
+	if (chunk->tree && chunk->starts) {
+		chunk->ends = chunk->starts + words;
 		vdma_iova_init(&chunk->space, whole.first, len, UNIT_SHIFT, chunk->tree);
 		err = vdma_iova_set_usable(&chunk->space, &whole, 1);
 	}
-	if (!chunk->tree || !chunk->ends || err) {
-		err = vdma_fail_malloc(len >> UNIT_SHIFT >> 3);
+	if (!chunk->tree || !chunk->starts || err) {
+		err = vdma_fail_malloc(2 * words * sizeof(*chunk->starts));
 		vdma_region_destroy(chunk->region);
 		goto free_chunk;
 	}
@@ -362,7 +365,7 @@ int vdma_buf_alloc(struct vdma_arena *arena, size_t len, const struct vdma_buf_o
 		pthread_mutex_unlock(&arena->buf_lock);
 		return err;
 	}
-	flip_end(chunk, unit_of(chunk, iova + (len - 1)));
+	flip(chunk, unit_of(chunk, iova), unit_of(chunk, iova + (len - 1)));
 	all = chunk->region->buf;
 	arena->nbufs++;
 	pthread_mutex_unlock(&arena->buf_lock);

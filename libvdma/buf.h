@@ -25,9 +25,10 @@ struct vdma_chunk {
 	LIST_ENTRY(vdma_chunk) link;
 	struct vdma_region *region;
 	struct vdma_iova_space space;
-	void *tree;	/* the space's memory */
-	uint64_t *ends; /* a bit for each unit: the last one of a buffer */
-	uint64_t held;	/* buffers that were freed, but are still taken */
+	void *tree; /* the space's memory */
+	/* A bit for each unit: the first, and the last one of a buffer. */
+	uint64_t *starts, *ends;
+	uint64_t held; /* buffers that were freed, but are still taken */
 	/* What it was made for: buffers without a limit keep off those below one. */
 	uint32_t address_bits;
 	enum vdma_contiguity contiguity;
