@@ -43,6 +43,7 @@ struct vdma_arena {
 	LIST_HEAD(, vdma_chunk) chunks;
 	uint64_t nbufs;
 	uint64_t nchunks;
+	bool cramped; /* it could not grow, and gaps between buffers had room */
 	void *owners; /* of live buffers, if the arena checks: a tree of tsearch() */
 	struct vdma_quarantine freed_bufs;
 };

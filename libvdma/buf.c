@@ -24,6 +24,8 @@
 #define MIB (UINT64_C(1) << 20)
 #define CHUNK (64 * MIB)
 #define MAX_ALIGN (UINT64_C(1) << 30)
+/* Buffers in a chunk whose gaps are quickly looked through. */
+#define FEW 16
 
 static int check(uint64_t len, const struct vdma_buf_opts *o)
 {
@@ -202,6 +204,7 @@ static int chunk_destroy(struct vdma_arena *arena, struct vdma_chunk *chunk, con
 	vdma_quarantine_release_within(&arena->freed_bufs, &range);
 	LIST_REMOVE(chunk, link);
 	arena->nchunks--;
+	arena->cramped = false;
 	chunk_free(chunk);
 	return 0;
 }
@@ -302,33 +305,48 @@ static int grow(struct vdma_arena *arena, uint64_t len, const struct vdma_buf_op
 
 /* A chunk that has room, in which it is taken then; or NULL. */
 static struct vdma_chunk *take(struct vdma_arena *arena, const struct vdma_buf_opts *o,
-			       const struct vdma_iova_request *req, uint64_t *iova)
+			       struct vdma_iova_request *req, bool gaps, uint64_t *iova)
 {
 	struct vdma_chunk *chunk;
 
 	LIST_FOREACH(chunk, &arena->chunks, link)
-	if (suits(arena, chunk, o) && !vdma_iova_alloc(&chunk->space, req, iova))
-		break;
+	{
+		req->blocks_only = !gaps && chunk->space.live > FEW;
+		if (suits(arena, chunk, o) && !vdma_iova_alloc(&chunk->space, req, iova))
+			break;
+	}
 	return chunk;
 }
 
-/* The same, with a new chunk if need be; what is held back goes only if there is none. */
+/*
+ * The same, with a new chunk if need be: to look through all gaps of all chunks takes as
+ * long as there are gaps, and saves next to no chunk where sizes vary. Gaps are for an
+ * arena that cannot grow, which is not asked to again as long as they do; and what is held
+ * back goes only if there is nothing else.
+ */
 static int find(struct vdma_arena *arena, const struct vdma_buf_opts *o,
-		const struct vdma_iova_request *req, const void *pc, struct vdma_chunk **chunk,
+		struct vdma_iova_request *req, const void *pc, struct vdma_chunk **chunk,
 		uint64_t *iova)
 {
 	int err;
 
-	*chunk = take(arena, o, req, iova);
+	*chunk = take(arena, o, req, arena->cramped, iova);
 	if (*chunk)
 		return 0;
 	err = grow(arena, req->len, o, pc, chunk);
-	/* A new chunk has room for what it was made for. */
-	if (!err)
+	if (!err) {
+		arena->cramped = false;
+		/* It has room for what it was made for. */
+		req->blocks_only = false;
 		return vdma_iova_alloc(&(*chunk)->space, req, iova);
+	}
+	if (!arena->cramped) {
+		*chunk = take(arena, o, req, true, iova);
+		arena->cramped = *chunk;
+	}
 	/* All of it, for the next one would take as long to find that there is no other. */
-	if (vdma_quarantine_release(&arena->freed_bufs, UINT64_MAX))
-		*chunk = take(arena, o, req, iova);
+	if (!*chunk && vdma_quarantine_release(&arena->freed_bufs, UINT64_MAX))
+		*chunk = take(arena, o, req, true, iova);
 	return *chunk ? 0 : err;
 }
 

@@ -497,9 +497,11 @@ static uint64_t from_blocks(const struct vdma_iova_space *space,
 	uint64_t at = NONE;
 	size_t i;
 
+	/* The root tells at once that no block is large enough. */
+	if (order > ORDER(top(space)) || *space->state[top(space)] > ORDER(top(space)) - order)
+		return NONE;
 	/* Blocks are aligned within the space, as far as the space is. */
-	if (order > ORDER(top(space)) ||
-	    w->origin & ((UINT64_C(1) << (order > align ? order : align)) - 1))
+	if (w->origin & ((UINT64_C(1) << (order > align ? order : align)) - 1))
 		return NONE;
 	for (i = 0; i < space->nusable && at == NONE; i++) {
 		struct vdma_range r;
@@ -546,7 +548,7 @@ int vdma_iova_alloc(struct vdma_iova_space *space, const struct vdma_iova_reques
 	if (w.len > space->units || (req->boundary && w.len > w.boundary))
 		return -ENOSPC;
 	at = from_blocks(space, req, &w);
-	if (at == NONE)
+	if (at == NONE && !req->blocks_only)
 		at = from_gaps(space, req, &w);
 	if (at == NONE)
 		return -ENOSPC;

@@ -39,6 +39,7 @@ struct vdma_iova_request {
 	uint64_t boundary; /* a power of two, no multiple of which is crossed; 0 for none */
 	uint64_t limit;	   /* the last byte is not above it */
 	bool bottom_up;	   /* towards the lowest address that fits, else the highest */
+	bool blocks_only;  /* not all gaps, if no block of its own size has room */
 };
 
 /* Bytes that a space of @len bytes needs for its tree; 0 if it has more units than a tree. */

@@ -185,6 +185,55 @@ static void test_fallback(void **state)
 	put(&b);
 }
 
+/* What fits into a gap only takes a new chunk, and the gap where there is none. */
+static void test_cramped(void **state)
+{
+	const struct vdma_buf_opts opts = {
+		.size = sizeof(opts),
+		.contiguity = VDMA_CONTIG_REQUIRED,
+	};
+	const size_t len = 9 * MIB / 4;
+	struct vdma_buf bufs[32], a, b;
+	unsigned long calls;
+	size_t i;
+
+	(void)state;
+	/* At each multiple of 2 MiB. One goes: 2.5 MiB in one piece, of which 2 are a block. */
+	for (i = 0; i < 32; i++)
+		bufs[i] = get(3 * MIB / 2, opts);
+	assert_int_equal(query().chunks, 1);
+	put(&bufs[20]);
+	a = get(len, opts);
+	assert_int_equal(query().chunks, 2);
+	put(&a);
+	ASSERT_OK(vdma_buf_trim(arena));
+	assert_int_equal(query().chunks, 1);
+
+	fake.contig_err = ENOMEM;
+	a = get(len, opts);
+	assert_int_equal(query().chunks, 1);
+	assert_true(a.iova > bufs[19].iova && a.iova < bufs[21].iova);
+	/* The module is not asked each time, but again when no gap is left. */
+	put(&a);
+	calls = fake.calls;
+	a = get(len, opts);
+	assert_int_equal(fake.calls, calls);
+	ASSERT_FAILS(vdma_buf_alloc(arena, len, &opts, &b), ENOMEM, VDMA_CAUSE_NO_RUN, "");
+	fake.contig_err = 0;
+	b = get(len, opts);
+	assert_int_equal(query().chunks, 2);
+	/* And then it grows as before. */
+	put(&a);
+	put(&b);
+	ASSERT_OK(vdma_buf_trim(arena));
+	a = get(len, opts);
+	assert_int_equal(query().chunks, 2);
+	put(&a);
+	for (i = 0; i < 32; i++)
+		if (i != 20)
+			put(&bufs[i]);
+}
+
 /* Eight entries, one of them gone: 64 buffers in at most 7 chunks; then a refusal. */
 static void test_entries(void **state)
 {
@@ -292,6 +341,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_one, with_arena, without_arena),
 		cmocka_unit_test_setup_teardown(test_constraints, with_arena, without_arena),
 		cmocka_unit_test_setup_teardown(test_fallback, with_arena, without_arena),
+		cmocka_unit_test_setup_teardown(test_cramped, with_arena, without_arena),
 		cmocka_unit_test_setup_teardown(test_entries, with_arena, without_arena),
 		cmocka_unit_test_setup_teardown(test_random, with_arena, without_arena),
 	};

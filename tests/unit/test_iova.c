@@ -130,6 +130,9 @@ static void test_gaps(void **state)
 	assert_int_equal(want(&s, &req), TOP);
 	req.boundary = 0;
 	req.len = 0x3000;
+	req.blocks_only = true;
+	assert_int_equal(want(&s, &req), TOP);
+	req.blocks_only = false;
 	assert_int_equal(want(&s, &req), 0x3000);
 	fini(&s);
 }
