@@ -74,13 +74,16 @@ static void give(struct vdma_iova_space *space, const struct vdma_range *range)
 static double sample(struct vdma_iova_space *space, const struct mix *mix, enum what what,
 		     struct vdma_range *live, size_t n)
 {
+	struct vdma_range *any, *next = &live[rnd(n)], one;
 	double start = now_ns();
 	uint64_t sum = 0;
 	size_t i;
 
 	for (i = 0; i < ROUNDS; i++) {
-		struct vdma_range *any = &live[rnd(n)], one;
-
+		/* Who gives a range back has its address at hand. */
+		any = next;
+		next = &live[rnd(n)];
+		__builtin_prefetch(next);
 		switch (what) {
 		case PAIR:
 			take(space, mix, &one);
