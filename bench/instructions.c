@@ -17,6 +17,8 @@
 #define BURST 32
 #define LIVE_IOVAS 100000
 #define LIVE_BUFS 1000
+#define REGIONS 100
+#define MANY_REGIONS 10000
 /* Valgrind charges a window in full, and has no room for a large one. */
 #define WINDOW ((size_t)1 << 30)
 #define IOVA_WINDOW (UINT64_C(256) << 30)
@@ -33,6 +35,11 @@ static struct vdma_buf_opts buf_opts = {
 	.contiguity = VDMA_CONTIG_INDIFFERENT,
 };
 static struct vdma_buf bufs[LIVE_BUFS];
+
+static const struct vdma_region_opts region_opts = {
+	.size = sizeof(region_opts),
+	.provider = VDMA_PROVIDER_ANON,
+};
 
 static uint64_t rng = 1;
 
@@ -140,6 +147,22 @@ static void loop_buf_alloc_free_any(void)
 	}
 }
 
+/* The kernel's part, which grows with what it maps, is not among what is counted. */
+static void loop_region(void)
+{
+	struct vdma_region *region;
+
+	for (int i = 0; i < ROUNDS; i++)
+		if (vdma_region_create(arena, 4096, &region_opts, &region) ||
+		    vdma_region_destroy(region))
+			abort();
+}
+
+static void loop_region_many(void)
+{
+	loop_region();
+}
+
 /* By pointer, so that each is a function that callgrind sees. */
 static const struct {
 	const char *name;
@@ -153,7 +176,18 @@ static const struct {
 	{ "take_give_any", loop_take_give_any },
 	{ "buf_alloc_free", loop_buf_alloc_free },
 	{ "buf_alloc_free_any", loop_buf_alloc_free_any },
+	{ "region", loop_region },
+	{ "region_many", loop_region_many },
 };
+
+static void add_regions(int n)
+{
+	struct vdma_region *region;
+
+	for (int i = 0; i < n; i++)
+		if (vdma_region_create(arena, 4096, &region_opts, &region))
+			fail("region");
+}
 
 static void set_up(void)
 {
@@ -188,6 +222,7 @@ int main(int argc, char **argv)
 			printf("%s %d\n", loops[i].name, ROUNDS);
 		} else if (!strcmp(name, loops[i].name)) {
 			set_up();
+			add_regions(!strcmp(name, "region_many") ? MANY_REGIONS : REGIONS);
 			loops[i].loop();
 			return 0;
 		}
