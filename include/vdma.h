@@ -47,6 +47,7 @@
 #include <vdma/pci.h>
 #include <vdma/region.h>
 #include <vdma/removal.h>
+#include <vdma/stats.h>
 #include <vdma/typed_mem.h>
 #include <vdma/types.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What an arena is made of; shared by arena, region and ioas.
+ * What an arena is made of; shared by arena, region, ioas and who looks on.
  */
 #ifndef VDMA_INTERNAL_ARENA_H
 #define VDMA_INTERNAL_ARENA_H
@@ -12,6 +12,7 @@
 
 #include "iova.h"
 #include "quarantine.h"
+#include "stats.h"
 
 #define VDMA_ARENA_MAX_IOAS 64
 
@@ -38,6 +39,7 @@ struct vdma_arena {
 	unsigned int nioas;
 	bool assumed;
 	struct vdma_quarantine freed_regions;
+	struct vdma_counters counters;
 
 	pthread_mutex_t buf_lock; /* taken before lock; guards buf.c's own */
 	LIST_HEAD(, vdma_chunk) chunks;
@@ -46,6 +48,8 @@ struct vdma_arena {
 	bool cramped; /* it could not grow, and gaps between buffers had room */
 	void *owners; /* of live buffers, if the arena checks: a tree of tsearch() */
 	struct vdma_quarantine freed_bufs;
+	uint64_t bufs_ever;
+	uint64_t chunks_ever;
 };
 
 /*

@@ -251,6 +251,7 @@ static int chunk_create(struct vdma_arena *arena, uint64_t len, enum vdma_provid
 	vdma_poison(chunk->region->buf.va, len);
 	LIST_INSERT_HEAD(&arena->chunks, chunk, link);
 	arena->nchunks++;
+	arena->chunks_ever++;
 	*out = chunk;
 	return 0;
 free_chunk:
@@ -386,6 +387,7 @@ int vdma_buf_alloc(struct vdma_arena *arena, size_t len, const struct vdma_buf_o
 	flip(chunk, unit_of(chunk, iova), unit_of(chunk, iova + (len - 1)));
 	all = chunk->region->buf;
 	arena->nbufs++;
+	arena->bufs_ever++;
 	pthread_mutex_unlock(&arena->buf_lock);
 
 	iova -= all.iova;

@@ -198,28 +198,39 @@ bool vdma_ioas_translates(const struct vdma_ioas *ioas)
 
 static int map(struct vdma_ioas *ioas, struct vdma_region *region)
 {
+	uint64_t start = vdma_sys_now_ns();
 	int err;
 
-	if (ioas->ops->translates)
+	if (ioas->ops->translates) {
 		err = ioas->ops->map(ioas->space, region->buf.va, region->buf.iova, region->buf.len,
 				     region->access);
-	else
+		vdma_stats_mapped(ioas, region, vdma_sys_now_ns() - start, err);
+	} else {
 		err = vdma_hold_region(ioas, region);
+	}
 	if (!err) {
 		region->mapped |= UINT64_C(1) << ioas->slot;
 		ioas->entries_used++;
+		ioas->bytes += region->buf.len;
 	}
 	return err;
 }
 
 static int unmap(struct vdma_ioas *ioas, struct vdma_region *region)
 {
-	int err = ioas->ops->translates ?
-			  ioas->ops->unmap(ioas->space, region->buf.iova, region->buf.len) :
-			  vdma_release_region(ioas, region);
+	uint64_t start = vdma_sys_now_ns();
+	int err;
+
+	if (ioas->ops->translates) {
+		err = ioas->ops->unmap(ioas->space, region->buf.iova, region->buf.len);
+		vdma_stats_unmapped(ioas, region, vdma_sys_now_ns() - start, err);
+	} else {
+		err = vdma_release_region(ioas, region);
+	}
 	if (!err) {
 		region->mapped &= ~(UINT64_C(1) << ioas->slot);
 		ioas->entries_used--;
+		ioas->bytes -= region->buf.len;
 	}
 	return err;
 }
@@ -318,6 +329,7 @@ static int hold_all(struct vdma_ioas *ioas, const struct vdma_bdf *bdf)
 	LIST_FOREACH(region, &ioas->arena->regions, link)
 	region->mapped |= UINT64_C(1) << ioas->slot;
 	ioas->entries_used = ioas->arena->nregions;
+	ioas->bytes = ioas->arena->bytes;
 	return 0;
 }
 
@@ -329,6 +341,7 @@ static void forget(struct vdma_ioas *ioas)
 	LIST_FOREACH(region, &ioas->arena->regions, link)
 	region->mapped &= ~(UINT64_C(1) << ioas->slot);
 	ioas->entries_used = 0;
+	ioas->bytes = 0;
 	ioas->page_sizes = 0;
 	free(ioas->ranges);
 	ioas->ranges = NULL;

@@ -32,6 +32,7 @@ struct vdma_ioas {
 	size_t nranges;
 	uint64_t page_sizes;
 	uint64_t entries_used;
+	uint64_t bytes; /* of what is mapped, or held */
 };
 
 /* The device's descriptor; all regions are mapped. @group: -1 for none. */

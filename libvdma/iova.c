@@ -555,6 +555,7 @@ int vdma_iova_alloc(struct vdma_iova_space *space, const struct vdma_iova_reques
 	if (!mark_children(space, at, at + w.len - 1, true))
 		mark(space, top(space), 0, at, at + w.len - 1, true);
 	space->live++;
+	space->used += w.len;
 	*iova = space->base + (at << space->shift);
 	return 0;
 }
@@ -571,6 +572,7 @@ int vdma_iova_free(struct vdma_iova_space *space, uint64_t iova, uint64_t len)
 		mark(space, top(space), 0, r.first, r.last, false);
 	}
 	space->live--;
+	space->used -= r.last - r.first + 1;
 	return 0;
 }
 

@@ -29,6 +29,7 @@ struct vdma_iova_space {
 	uint64_t *taken;		  /* a bit for each unit */
 	uint8_t *state[VDMA_IOVA_LEVELS]; /* a byte for each node; state[0] is of the words of taken[] */
 	uint64_t live;			  /* ranges */
+	uint64_t used;			  /* units of them */
 	struct vdma_range *usable;	  /* ascending, disjoint */
 	size_t nusable;
 };

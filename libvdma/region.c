@@ -145,9 +145,10 @@ static int populate(struct vdma_region *region, const struct vdma_region_opts *o
 		.node = -1,
 	};
 	err = region->ops->populate(region->buf.va, region->buf.len, &want, &region->memory);
+	region->populate_ns = vdma_sys_now_ns() - start;
+	vdma_stats_populated(region, region->populate_ns, err);
 	if (err)
 		return err;
-	region->populate_ns = vdma_sys_now_ns() - start;
 	region->buf.pa = region->memory.pa;
 	return 0;
 }
@@ -218,6 +219,7 @@ static int build(struct vdma_region *region, size_t unit, const struct vdma_regi
 	LIST_INSERT_HEAD(&arena->regions, region, link);
 	arena->nregions++;
 	arena->bytes += region->buf.len;
+	vdma_stats_region_created(region);
 	return 0;
 }
 
@@ -297,6 +299,7 @@ int vdma_region_destroy(struct vdma_region *region)
 		LIST_REMOVE(region, link);
 		arena->nregions--;
 		arena->bytes -= region->buf.len;
+		vdma_stats_region_destroyed(region);
 	}
 	pthread_mutex_unlock(&arena->lock);
 	if (!err)

@@ -548,8 +548,11 @@ size_t vdma_sys_page_size(void)
 
 uint64_t vdma_sys_now_ns(void)
 {
+	static uint64_t clock;
 	struct timespec ts;
 
+	if (fake.clock_step)
+		return clock += fake.clock_step;
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }

@@ -22,7 +22,8 @@ struct fake {
 	uint64_t memlock_limit;
 	uint64_t locked;
 	bool cap_ipc_lock;
-	uint64_t max_mmap; /* anonymous mappings larger than this are ENOMEM */
+	uint64_t max_mmap;   /* anonymous mappings larger than this are ENOMEM */
+	uint64_t clock_step; /* each look at the clock is so much later; 0: the real one */
 
 	/* type1 */
 	int api_version;

@@ -54,6 +54,19 @@ static void use_region(struct vdma_arena *arena, enum vdma_provider provider, si
 		assert_int_equal(vdma_region_destroy(region), 0);
 }
 
+/* Whatever has failed, what is counted agrees with what there is. */
+static void look_on(struct vdma_arena *arena)
+{
+	struct vdma_stats stats = { .size = sizeof(stats) };
+	size_t json = 0;
+
+	assert_int_equal(vdma_arena_stats(arena, &stats), 0);
+	assert_int_equal(stats.entries, fake_mappings());
+	assert_true(stats.populate.calls - stats.populate.failures >= stats.regions_ever);
+	assert_int_equal(vdma_arena_json(arena, NULL, &json), 0);
+	assert_true(json > 100);
+}
+
 /* The same without an IOMMU: EDU of UIO, NIC of VFIO, memory tied to both. */
 static void bare_life(void)
 {
@@ -83,6 +96,7 @@ static void bare_life(void)
 			use_device(nic, NIC);
 	}
 	ok(vdma_region_create(arena, 4096, NULL, &late));
+	look_on(arena);
 	if (ok(vdma_buf_alloc(arena, MIB, NULL, &buf)))
 		ok(vdma_buf_free(arena, &buf));
 	if (!ok(vdma_buf_trim(arena)))
@@ -126,6 +140,7 @@ static void life(enum vdma_backend backend, uint32_t flags)
 	use_region(arena, VDMA_PROVIDER_ANON, 8192);
 	if (ok(vdma_buf_alloc(arena, 65 * MIB, &required, &buf)))
 		ok(vdma_buf_free(arena, &buf));
+	look_on(arena);
 	if (!ok(vdma_buf_trim(arena)))
 		assert_int_equal(vdma_buf_trim(arena), 0);
 	assert_int_equal(vdma_device_close(edu), 0);
@@ -136,6 +151,7 @@ static void life(enum vdma_backend backend, uint32_t flags)
 	assert_int_equal(vdma_device_close(nic), 0);
 	assert_int_equal(vdma_ioas_destroy(second), 0);
 	assert_int_equal(vdma_ioas_destroy(ioas), 0);
+	look_on(arena);
 	{
 		const struct vdma_window *w = (const struct vdma_window *)(const void *)arena;
 

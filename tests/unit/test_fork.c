@@ -16,6 +16,7 @@ static int child(struct vdma_ioas *ioas, struct vdma_device *dev, struct vdma_re
 	struct vdma_iova_info iova_info = { .size = sizeof(iova_info) };
 	struct vdma_ioas_info ioas_info = { .size = sizeof(ioas_info) };
 	struct vdma_device_info dev_info = { .size = sizeof(dev_info) };
+	struct vdma_stats stats = { .size = sizeof(stats) };
 	struct vdma_region *other;
 	struct vdma_device *nic;
 	struct vdma_bar bar;
@@ -37,6 +38,8 @@ static int child(struct vdma_ioas *ioas, struct vdma_device *dev, struct vdma_re
 	ASSERT_FAILS(vdma_arena_query(arena, &arena_info), ECHILD, VDMA_CAUSE_FORKED, "");
 	ASSERT_FAILS(vdma_arena_ranges(arena, NULL, &n), ECHILD, VDMA_CAUSE_FORKED, "");
 	ASSERT_FAILS(vdma_explain_iova(arena, 0, &iova_info), ECHILD, VDMA_CAUSE_FORKED, "");
+	ASSERT_FAILS(vdma_arena_stats(arena, &stats), ECHILD, VDMA_CAUSE_FORKED, "");
+	ASSERT_FAILS(vdma_arena_json(arena, NULL, &n), ECHILD, VDMA_CAUSE_FORKED, "");
 	ASSERT_FAILS(vdma_region_query(region, &region_info), ECHILD, VDMA_CAUSE_FORKED, "");
 	ASSERT_FAILS(vdma_ioas_query(ioas, &ioas_info), ECHILD, VDMA_CAUSE_FORKED, "");
 	ASSERT_FAILS(vdma_ioas_ranges(ioas, NULL, &n), ECHILD, VDMA_CAUSE_FORKED, "");

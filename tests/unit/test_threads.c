@@ -56,6 +56,8 @@ static void *work(void *arg)
 		struct vdma_buf *buf = &live[random_below(&rng, LIVE)];
 		struct vdma_arena_info info = { .size = sizeof(info) };
 		struct vdma_iova_info owner = { .size = sizeof(owner) };
+		struct vdma_stats stats = { .size = sizeof(stats) };
+		size_t room = 0;
 
 		if (buf->len) {
 			if (!mine(buf, w->number)) {
@@ -80,6 +82,10 @@ static void *work(void *arg)
 			if (!err)
 				err = vdma_explain_iova(arena, vdma_region_buf(region).iova,
 							&owner);
+			if (!err)
+				err = vdma_arena_stats(arena, &stats);
+			if (!err)
+				err = vdma_arena_json(arena, NULL, &room);
 			if (!err)
 				err = vdma_region_destroy(region);
 			if (!err)
