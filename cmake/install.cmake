@@ -12,7 +12,8 @@ install(TARGETS vdma vdma_static EXPORT vdma
 install(TARGETS vdma_preload LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(FILES ${PROJECT_SOURCE_DIR}/docs/man/map_contig.4
 	DESTINATION ${CMAKE_INSTALL_MANDIR}/man4)
-install(FILES ${PROJECT_SOURCE_DIR}/docs/man/vdma_explain_iova.3
+install(FILES ${PROJECT_SOURCE_DIR}/docs/man/vdma_arena_stats.3
+	${PROJECT_SOURCE_DIR}/docs/man/vdma_explain_iova.3
 	DESTINATION ${CMAKE_INSTALL_MANDIR}/man3)
 install(EXPORT vdma NAMESPACE vdma:: FILE vdma-targets.cmake DESTINATION ${package_dir})
 

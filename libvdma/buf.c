@@ -17,6 +17,7 @@
 #include "opts.h"
 #include "owner.h"
 #include "poison.h"
+#include "probe.h"
 #include "region.h"
 
 #define UNIT_SHIFT VDMA_BUF_UNIT_SHIFT
@@ -388,6 +389,7 @@ int vdma_buf_alloc(struct vdma_arena *arena, size_t len, const struct vdma_buf_o
 	all = chunk->region->buf;
 	arena->nbufs++;
 	arena->bufs_ever++;
+	VDMA_PROBE(buf_alloc, arena, iova, len);
 	pthread_mutex_unlock(&arena->buf_lock);
 
 	iova -= all.iova;
@@ -452,6 +454,7 @@ int vdma_buf_free(struct vdma_arena *arena, const struct vdma_buf *buf)
 		vdma_poison((char *)all.va + (buf->iova - all.iova),
 			    vdma_buf_whole_units(buf->len));
 		arena->nbufs--;
+		VDMA_PROBE(buf_free, arena, buf->iova, buf->len);
 		shrink(arena, chunk, pc);
 	}
 	pthread_mutex_unlock(&arena->buf_lock);

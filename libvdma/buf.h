@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What buffers are cut out of; shared by buf, owner and stats. All of it is guarded by
+ * What buffers are cut out of; shared by buf, owner, stats and dump. All of it is guarded by
  * arena->buf_lock.
  */
 #ifndef VDMA_INTERNAL_BUF_H

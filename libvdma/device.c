@@ -17,6 +17,7 @@
 #include "guard.h"
 #include "ioas.h"
 #include "opts.h"
+#include "probe.h"
 #include "sys.h"
 #include "vacant.h"
 
@@ -310,6 +311,7 @@ int vdma_device_open(struct vdma_ioas *ioas, const char *bdf, const struct vdma_
 	pthread_mutex_lock(&ioas->arena->lock);
 	err = attach(dev);
 	pthread_mutex_unlock(&ioas->arena->lock);
+	VDMA_PROBE(attach, ioas, &dev->bdf.s[0], dev->group, err);
 	if (err)
 		goto close;
 	*out = dev;
@@ -343,6 +345,7 @@ static void give_back(struct vdma_device *dev)
 	dev->ops->release(dev);
 	vdma_ioas_detach(dev->ioas, &dev->bdf, dev->group, dev->fd, silent);
 	pthread_mutex_unlock(&arena->lock);
+	VDMA_PROBE(detach, dev->ioas, &dev->bdf.s[0], dev->group);
 }
 
 int vdma_device_let_go(struct vdma_device *dev)

@@ -560,6 +560,14 @@ int vdma_iova_alloc(struct vdma_iova_space *space, const struct vdma_iova_reques
 	return 0;
 }
 
+bool vdma_iova_is_free(const struct vdma_iova_space *space, uint64_t iova, uint64_t len)
+{
+	struct vdma_range r;
+
+	return exactly(space, iova, len, &r) &&
+	       seek(space, top(space), 0, r.first, r.last, false, true) == NONE;
+}
+
 int vdma_iova_free(struct vdma_iova_space *space, uint64_t iova, uint64_t len)
 {
 	struct vdma_range r;

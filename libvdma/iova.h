@@ -69,6 +69,9 @@ int vdma_iova_alloc(struct vdma_iova_space *space, const struct vdma_iova_reques
 /* -EINVAL, and nothing has changed, unless all of it is taken. */
 int vdma_iova_free(struct vdma_iova_space *space, uint64_t iova, uint64_t len);
 
+/* Is nothing of it taken? Whether it is usable does not matter. */
+bool vdma_iova_is_free(const struct vdma_iova_space *space, uint64_t iova, uint64_t len);
+
 /* Is the unit at @iova, which is in the space, taken? The run of such units around it. */
 bool vdma_iova_run(const struct vdma_iova_space *space, uint64_t iova, struct vdma_range *run);
 

@@ -6,6 +6,7 @@
 #include "explain.h"
 #include "ioas.h"
 #include "opts.h"
+#include "probe.h"
 #include "region.h"
 #include "text.h"
 
@@ -45,6 +46,8 @@ void vdma_stats_region_created(const struct vdma_region *region)
 	c->bytes_ever += region->buf.len;
 	if (region->provider == VDMA_PROVIDER_CONTIG)
 		c->contig_bytes += region->buf.len;
+	VDMA_PROBE(region_create, region->arena, region->buf.iova, region->buf.len, region->buf.va,
+		   region->provider);
 }
 
 void vdma_stats_region_destroyed(const struct vdma_region *region)
@@ -55,6 +58,7 @@ void vdma_stats_region_destroyed(const struct vdma_region *region)
 	*runs -= n;
 	if (region->provider == VDMA_PROVIDER_CONTIG)
 		c->contig_bytes -= region->buf.len;
+	VDMA_PROBE(region_destroy, region->arena, region->buf.iova, region->buf.len);
 }
 
 void vdma_stats_populated(const struct vdma_region *region, uint64_t ns, int err)
@@ -65,15 +69,15 @@ void vdma_stats_populated(const struct vdma_region *region, uint64_t ns, int err
 void vdma_stats_mapped(const struct vdma_ioas *ioas, const struct vdma_region *region, uint64_t ns,
 		       int err)
 {
-	(void)region;
 	count_call(&ioas->arena->counters.map, ns, err);
+	VDMA_PROBE(map, ioas, region->buf.iova, region->buf.len, ns, err);
 }
 
 void vdma_stats_unmapped(const struct vdma_ioas *ioas, const struct vdma_region *region,
 			 uint64_t ns, int err)
 {
-	(void)region;
 	count_call(&ioas->arena->counters.unmap, ns, err);
+	VDMA_PROBE(unmap, ioas, region->buf.iova, region->buf.len, ns, err);
 }
 
 static void collect(struct vdma_arena *arena, struct vdma_stats *now)

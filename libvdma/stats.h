@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What is counted beside the objects themselves. All functions are called
- * with the arena's lock held.
+ * What is counted beside the objects themselves, and told by probes. All
+ * functions are called with the arena's lock held.
  */
 #ifndef VDMA_INTERNAL_STATS_H
 #define VDMA_INTERNAL_STATS_H

@@ -1,24 +1,44 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What an arena has done and holds: numbers for a program, and the same as JSON
- * for a monitor.
+ * What an arena has done and holds: numbers for a program, the same as JSON for
+ * a monitor, and a text with a map of the window for a person.
  *
  *	struct vdma_stats stats = { .size = sizeof(stats) };
  *
  *	vdma_arena_stats(arena, &stats);
  *	printf("%llu bytes locked\n", (unsigned long long)stats.locked);
  *
- * The text tells what room it needs, as snprintf() does:
+ * The texts tell what room they need, as snprintf() does:
  *
  *	size_t len = 0;
  *	char *text;
  *
- *	vdma_arena_json(arena, NULL, &len);
+ *	vdma_arena_dump(arena, NULL, &len);
  *	text = malloc(++len);
- *	vdma_arena_json(arena, text, &len);
+ *	vdma_arena_dump(arena, text, &len);
  *
- * Both hold the arena's locks meanwhile: they are for looking on, not for
+ * All three hold the arena's locks meanwhile: they are for looking on, not for
  * where packets pass. Translation takes no lock and is never held up.
+ *
+ * A library that was built with VDMA_PROBES tells of the same events as they
+ * happen, by USDT probes of the provider libvdma, which cost a nop each while
+ * nobody listens (bpftrace, perf, gdb, SystemTap):
+ *
+ *	region_create(arena, iova, len, va, provider)
+ *	region_destroy(arena, iova, len)
+ *	buf_alloc(arena, iova, len)
+ *	buf_free(arena, iova, len)
+ *	map(ioas, iova, len, ns, err)
+ *	unmap(ioas, iova, len, ns, err)
+ *	attach(ioas, bdf, group, err)
+ *	detach(ioas, bdf, group)
+ *
+ * arena and ioas are the pointers that the program has, provider is an enum
+ * vdma_provider, bdf a string, group the device's IOMMU group or -1, ns how long
+ * the kernel took, err 0 or a negative errno. What a probe without err tells of
+ * has worked. Without an IOMMU there is no map and no unmap.
+ *
+ *	bpftrace -e 'usdt:/usr/lib/libvdma.so:libvdma:map { @ns = hist(arg3); }'
  */
 #ifndef VDMA_STATS_H
 #define VDMA_STATS_H
@@ -132,6 +152,22 @@ VDMA_API int vdma_arena_stats(struct vdma_arena *arena, struct vdma_stats *stats
  * Return: 0, -EINVAL, -ECHILD. Thread-safe.
  */
 VDMA_API int vdma_arena_json(struct vdma_arena *arena, char *buf, size_t *len);
+
+/**
+ * vdma_arena_dump() - what is where in an arena, for a person to read
+ * @arena: the arena
+ * @buf: out: the text, cut to what fits, and a 0 behind it; NULL if *@len is 0
+ * @len: in: bytes of room in @buf, out: bytes of the whole text, without the 0;
+ *       it was cut if that is not less than the room. Another thread may make it
+ *       longer between two calls.
+ *
+ * The window with a map of it, the address spaces and their devices, and a line
+ * for each chunk and each region. It has virtual addresses, and the physical
+ * ones that this process was told. Its form may change: it is not for programs.
+ *
+ * Return: 0, -EINVAL, -ENOMEM, -ECHILD. Thread-safe.
+ */
+VDMA_API int vdma_arena_dump(struct vdma_arena *arena, char *buf, size_t *len);
 
 #ifdef __cplusplus
 }

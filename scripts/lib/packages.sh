@@ -17,7 +17,7 @@ VDMA_PACKAGES_GUEST=(qemu-system-x86 busybox-static cpio kmod xz-utils util-linu
 
 # the library, the tools, the examples and the tests, with both compilers
 VDMA_PACKAGES_BUILD=(gcc libc6-dev make cmake ninja-build pkg-config libpci-dev
-	libnuma-dev)
+	libnuma-dev systemtap-sdt-dev)
 VDMA_PACKAGES_TEST=(clang libcmocka-dev g++ binutils pciutils libibverbs-dev ibverbs-providers
 	iproute2 valgrind)
 

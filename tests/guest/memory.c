@@ -47,6 +47,21 @@ static struct vdma_ioas_info ioas_info(struct vdma_ioas *ioas)
 	return info;
 }
 
+/* type1 adds to what the process has locked, iommufd to what it has pinned. */
+static const char *charged(void)
+{
+	return backend() == VDMA_BACKEND_IOMMUFD ? "VmPin" : "VmLck";
+}
+
+/* What the library counts as locked is what the kernel has charged since. */
+static void assert_locked(const struct space *s, int64_t before)
+{
+	struct vdma_stats stats = { .size = sizeof(stats) };
+
+	WORKS(vdma_arena_stats(s->arena, &stats));
+	assert_int_equal(status(charged()) - before, stats.locked);
+}
+
 static void open_edu(struct edu *edu, struct vdma_ioas *ioas, const char *variable,
 		     unsigned int bits)
 {
@@ -255,6 +270,7 @@ static void several(void **state)
 	struct vdma_buf l, h;
 	struct edu edu, edu2;
 	struct vdma_device *dev;
+	int64_t locked = status(charged());
 
 	(void)state;
 	low = region_of(s.arena, VDMA_PROVIDER_CONTIG, 2 * MIB, EDU_ADDRESS_BITS);
@@ -270,6 +286,7 @@ static void several(void **state)
 	open_edu(&edu2, other, "VDMA_BDF_EDU2", ALL_BITS);
 	assert_int_equal(region_info(low).mapped, 2);
 	assert_int_equal(region_info(high).mapped, 2);
+	assert_locked(&s, locked);
 
 	/* Both see the same bytes at the same address. */
 	dma_verify(&edu, &l, 1);
@@ -280,6 +297,7 @@ static void several(void **state)
 	/* One address space loses its last device, the others go on. */
 	edu_close(&edu2);
 	assert_int_equal(region_info(low).mapped, 1);
+	assert_locked(&s, locked);
 	dma_verify(&edu, &l, 4);
 	vdma_device_close(dev);
 	dma_verify(&edu, &l, 5);
@@ -322,17 +340,15 @@ static void cycles(void **state)
 {
 	const size_t len = 4 * MIB;
 	struct space s = space_create();
-	const char *charged, *other;
+	const char *other;
 	int64_t mem, locked, pinned;
 	struct edu edu;
 
 	(void)state;
 	open_edu(&edu, s.ioas, "VDMA_BDF_EDU", EDU_ADDRESS_BITS);
 	WORKS(vdma_region_destroy(region_of(s.arena, VDMA_PROVIDER_CONTIG, len, 0)));
-	/* type1 adds to what the process has locked, iommufd to what it has pinned. */
-	charged = backend() == VDMA_BACKEND_IOMMUFD ? "VmPin" : "VmLck";
 	other = backend() == VDMA_BACKEND_IOMMUFD ? "VmLck" : "VmPin";
-	locked = status(charged);
+	locked = status(charged());
 	pinned = status(other);
 	mem = mem_free_settled();
 	for (unsigned int i = 0; i < 200; i++) {
@@ -341,7 +357,8 @@ static void cycles(void **state)
 		region =
 			region_of(s.arena, VDMA_PROVIDER_CONTIG, len, i % 2 ? EDU_ADDRESS_BITS : 0);
 		/* VFIO's charge is the only one: the module has a sum of its own. */
-		assert_int_equal(status(charged), locked + (int64_t)len);
+		assert_int_equal(status(charged()), locked + (int64_t)len);
+		assert_locked(&s, locked);
 		assert_int_equal(status(other), pinned);
 		assert_int_equal(ioas_info(s.ioas).entries_used, 1);
 		if (i == 99) {
@@ -351,7 +368,7 @@ static void cycles(void **state)
 		}
 		WORKS(vdma_region_destroy(region));
 	}
-	assert_int_equal(status(charged), locked);
+	assert_int_equal(status(charged()), locked);
 	assert_int_equal(status(other), pinned);
 	assert_int_equal(ledger_lines(), 0);
 	assert_free(mem);

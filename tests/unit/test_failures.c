@@ -58,13 +58,14 @@ static void use_region(struct vdma_arena *arena, enum vdma_provider provider, si
 static void look_on(struct vdma_arena *arena)
 {
 	struct vdma_stats stats = { .size = sizeof(stats) };
-	size_t json = 0;
+	size_t json = 0, dump = 0;
 
 	assert_int_equal(vdma_arena_stats(arena, &stats), 0);
 	assert_int_equal(stats.entries, fake_mappings());
 	assert_true(stats.populate.calls - stats.populate.failures >= stats.regions_ever);
 	assert_int_equal(vdma_arena_json(arena, NULL, &json), 0);
-	assert_true(json > 100);
+	assert_int_equal(vdma_arena_dump(arena, NULL, &dump), 0);
+	assert_true(json > 100 && dump > 600);
 }
 
 /* The same without an IOMMU: EDU of UIO, NIC of VFIO, memory tied to both. */

@@ -40,6 +40,7 @@ static int child(struct vdma_ioas *ioas, struct vdma_device *dev, struct vdma_re
 	ASSERT_FAILS(vdma_explain_iova(arena, 0, &iova_info), ECHILD, VDMA_CAUSE_FORKED, "");
 	ASSERT_FAILS(vdma_arena_stats(arena, &stats), ECHILD, VDMA_CAUSE_FORKED, "");
 	ASSERT_FAILS(vdma_arena_json(arena, NULL, &n), ECHILD, VDMA_CAUSE_FORKED, "");
+	ASSERT_FAILS(vdma_arena_dump(arena, NULL, &n), ECHILD, VDMA_CAUSE_FORKED, "");
 	ASSERT_FAILS(vdma_region_query(region, &region_info), ECHILD, VDMA_CAUSE_FORKED, "");
 	ASSERT_FAILS(vdma_ioas_query(ioas, &ioas_info), ECHILD, VDMA_CAUSE_FORKED, "");
 	ASSERT_FAILS(vdma_ioas_ranges(ioas, NULL, &n), ECHILD, VDMA_CAUSE_FORKED, "");

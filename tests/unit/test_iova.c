@@ -157,6 +157,10 @@ static void test_usable_changes(void **state)
 	assert_int_equal(vdma_iova_free(&s, 0xfe000, 0x2000), -EINVAL);
 	assert_int_equal(vdma_iova_free(&s, 0x9000, 0x2000), -EINVAL);
 	assert_int_equal(vdma_iova_free(&s, 0x100000, 0x1000), -EINVAL);
+	assert_false(vdma_iova_is_free(&s, 0x9000, 0x1000));
+	assert_false(vdma_iova_is_free(&s, 0x7d000, 0x2000));
+	assert_false(vdma_iova_is_free(&s, 0xff000, 0x2000));
+	assert_true(vdma_iova_is_free(&s, 0x90000, 0x2000));
 	assert_int_equal(s.live, 3);
 	fini(&s);
 }

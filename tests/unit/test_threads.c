@@ -85,7 +85,7 @@ static void *work(void *arg)
 			if (!err)
 				err = vdma_arena_stats(arena, &stats);
 			if (!err)
-				err = vdma_arena_json(arena, NULL, &room);
+				err = vdma_arena_dump(arena, NULL, &room);
 			if (!err)
 				err = vdma_region_destroy(region);
 			if (!err)
