@@ -37,6 +37,7 @@ int run_unsafe(void);
 int run_combination(void);
 int run_superpages(void);
 int run_hotplug(void);
+int run_ten(void);
 
 /* Address of the guest's device, by the variable that scripts/guest sets. */
 const char *bdf_of(const char *variable);

@@ -27,6 +27,7 @@ static const struct {
 	{ "combination", run_combination },
 	{ "superpages", run_superpages },
 	{ "hotplug", run_hotplug },
+	{ "ten", run_ten },
 };
 
 const char *demo_path;
