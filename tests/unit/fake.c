@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,11 +32,27 @@ struct node {
 struct fake_fd fake_fds[FAKE_FDS];
 static struct node nodes[MAX_NODES];
 static size_t nnodes;
-static size_t eventfds;
+static size_t real_fds; /* eventfds, memfds, and /proc/self/maps */
+static size_t mapped;
+static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+
+bool fake_lock(void)
+{
+	pthread_mutex_lock(&lock);
+	return true;
+}
+
+void fake_unlock(bool *locked)
+{
+	(void)locked;
+	pthread_mutex_unlock(&lock);
+}
 
 /* The nth call fails if a test wants that. */
 static int injected(void)
 {
+	FAKE_LOCKED;
+
 	return ++fake.calls == fake.fail_at ? -fake.fail_err : 0;
 }
 
@@ -104,7 +121,7 @@ void fake_reset(void)
 {
 	memset(&fake, 0, sizeof(fake));
 	memset(fake_fds, 0, sizeof(fake_fds));
-	nnodes = eventfds = 0;
+	nnodes = real_fds = mapped = 0;
 	fake_vfio_reset();
 	fake_iommufd_reset();
 	fake_uio_reset();
@@ -144,11 +161,17 @@ void fake_reset(void)
 
 size_t fake_open_files(void)
 {
-	size_t i, sum = eventfds;
+	FAKE_LOCKED;
+	size_t i, sum = real_fds;
 
 	for (i = 0; i < FAKE_FDS; i++)
 		sum += fake_fds[i].kind != FAKE_FREE;
 	return sum;
+}
+
+size_t fake_mapped(void)
+{
+	return mapped;
 }
 
 bool fake_is_reserved(const void *va, size_t len)
@@ -188,6 +211,7 @@ const char *vdma_sys_pci_path(void)
 
 int vdma_sys_open(const char *path, int flags)
 {
+	FAKE_LOCKED;
 	const struct node *n;
 	int err = injected();
 
@@ -195,6 +219,7 @@ int vdma_sys_open(const char *path, int flags)
 		return err;
 	if (!strcmp(path, "/proc/self/maps")) {
 		err = open(path, flags | O_CLOEXEC);
+		real_fds += err >= 0;
 		return err < 0 ? -errno : err;
 	}
 	n = find_node(path);
@@ -215,10 +240,11 @@ int vdma_sys_open(const char *path, int flags)
 
 void vdma_sys_close(int fd)
 {
+	FAKE_LOCKED;
 	int i = fd - FAKE_FIRST_FD;
 
 	if (i < 0) {
-		eventfds -= fcntl(fd, F_GETFL) & O_NONBLOCK ? 1 : 0;
+		real_fds--;
 		close(fd);
 		return;
 	}
@@ -233,10 +259,13 @@ void vdma_sys_close(int fd)
 
 int vdma_sys_ioctl(int fd, unsigned long request, void *arg)
 {
+	FAKE_LOCKED;
 	int i = fd - FAKE_FIRST_FD, err = injected();
 
-	if (err)
+	if (err) {
+		fake.failed_request = request;
 		return err;
+	}
 	if (i < 0 || i >= FAKE_FDS || fake_fds[i].kind == FAKE_FREE)
 		return -EBADF;
 	if (request == fake.fail_request && fake.fail_request_err) {
@@ -256,6 +285,7 @@ int vdma_sys_ioctl(int fd, unsigned long request, void *arg)
 
 int vdma_sys_mmap(void *addr, size_t len, int prot, int flags, int fd, uint64_t offset, void **out)
 {
+	FAKE_LOCKED;
 	int i = fd - FAKE_FIRST_FD, err = injected();
 	void *va;
 
@@ -273,7 +303,9 @@ int vdma_sys_mmap(void *addr, size_t len, int prot, int flags, int fd, uint64_t 
 	if (err) {
 		/* As the kernel: what was there is gone before the driver is asked. */
 		munmap(addr, len);
-		if (fake.foreign)
+		if (!fake.foreign)
+			mapped -= len;
+		else
 			mmap(addr, 4096, PROT_READ | PROT_WRITE,
 			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 		return -err;
@@ -293,12 +325,15 @@ int vdma_sys_mmap(void *addr, size_t len, int prot, int flags, int fd, uint64_t 
 	va = mmap(addr, len, prot, flags, fd, fd < 0 ? 0 : (off_t)offset);
 	if (va == MAP_FAILED)
 		return -errno;
+	if (!(flags & MAP_FIXED))
+		mapped += len;
 	*out = va;
 	return 0;
 }
 
 int vdma_sys_keep_over_exec(int fd)
 {
+	FAKE_LOCKED;
 	int err = injected();
 
 	if (!err)
@@ -308,6 +343,7 @@ int vdma_sys_keep_over_exec(int fd)
 
 int vdma_sys_dup(int fd)
 {
+	FAKE_LOCKED;
 	int err = injected();
 
 	return err ? err : fake_uio_dup(fd - FAKE_FIRST_FD);
@@ -315,6 +351,7 @@ int vdma_sys_dup(int fd)
 
 int vdma_sys_lock(int fd)
 {
+	FAKE_LOCKED;
 	int err = injected();
 
 	return err ? err : fake_uio_lock(fd - FAKE_FIRST_FD);
@@ -332,20 +369,27 @@ const struct map_contig_configure *fake_configuration(int fd)
 
 int vdma_sys_munmap(void *addr, size_t len)
 {
-	return munmap(addr, len) ? -errno : 0;
+	FAKE_LOCKED;
+
+	if (munmap(addr, len))
+		return -errno;
+	mapped -= len;
+	return 0;
 }
 
 int vdma_sys_madvise(void *addr, size_t len, int advice)
 {
+	FAKE_LOCKED;
 	int err = injected();
 
-	if (err)
+	if (err || (fake.lazy && advice == MADV_POPULATE_WRITE))
 		return err;
 	return madvise(addr, len, advice) ? -errno : 0;
 }
 
 ssize_t vdma_sys_read(int fd, void *buf, size_t len)
 {
+	FAKE_LOCKED;
 	int err = injected();
 	ssize_t n;
 
@@ -366,6 +410,7 @@ static bool is_uio(int fd)
 
 ssize_t vdma_sys_pread(int fd, void *buf, size_t len, uint64_t offset)
 {
+	FAKE_LOCKED;
 	uint8_t *config = fake_vfio_config(fd - FAKE_FIRST_FD, len, offset);
 	int err = injected();
 
@@ -381,6 +426,7 @@ ssize_t vdma_sys_pread(int fd, void *buf, size_t len, uint64_t offset)
 
 ssize_t vdma_sys_pwrite(int fd, const void *buf, size_t len, uint64_t offset)
 {
+	FAKE_LOCKED;
 	int err = injected();
 	uint8_t *config;
 
@@ -403,17 +449,19 @@ ssize_t vdma_sys_pwrite(int fd, const void *buf, size_t len, uint64_t offset)
 
 int vdma_sys_eventfd(void)
 {
+	FAKE_LOCKED;
 	int err = injected(), fd;
 
 	if (err)
 		return err;
 	fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	eventfds += fd >= 0;
+	real_fds += fd >= 0;
 	return fd < 0 ? -errno : fd;
 }
 
 int vdma_sys_eventfd_signal(int fd)
 {
+	FAKE_LOCKED;
 	uint64_t one = 1;
 	int err = injected();
 
@@ -424,11 +472,13 @@ int vdma_sys_eventfd_signal(int fd)
 
 int vdma_sys_memfd(const char *name)
 {
+	FAKE_LOCKED;
 	int err = injected(), fd;
 
 	if (err)
 		return err;
 	fd = memfd_create(name, MFD_CLOEXEC);
+	real_fds += fd >= 0;
 	return fd < 0 ? -errno : fd;
 }
 
@@ -459,6 +509,7 @@ int vdma_sys_poll_in(int fd, int other, int timeout_ms)
 
 int vdma_sys_read_file(const char *path, char *buf, size_t size)
 {
+	FAKE_LOCKED;
 	const struct node *n = find_node(path);
 	int err = injected();
 
@@ -480,6 +531,7 @@ int vdma_sys_read_file(const char *path, char *buf, size_t size)
 
 int vdma_sys_readlink(const char *path, char *buf, size_t size)
 {
+	FAKE_LOCKED;
 	const struct node *n = find_node(path);
 	int err = injected();
 
@@ -493,6 +545,7 @@ int vdma_sys_readlink(const char *path, char *buf, size_t size)
 
 int vdma_sys_exists(const char *path)
 {
+	FAKE_LOCKED;
 	int err = injected();
 	size_t i;
 
@@ -506,6 +559,7 @@ int vdma_sys_exists(const char *path)
 
 int vdma_sys_list(const char *path, int (*fn)(const char *name, void *ctx), void *ctx)
 {
+	FAKE_LOCKED;
 	size_t len = strlen(path), i, j;
 	int ret = injected();
 
@@ -533,6 +587,7 @@ int vdma_sys_list(const char *path, int (*fn)(const char *name, void *ctx), void
 
 int vdma_sys_memlock_limit(uint64_t *limit)
 {
+	FAKE_LOCKED;
 	int err = injected();
 
 	if (err)

@@ -3,6 +3,10 @@
  * A machine for unit tests, in place of libvdma/sys.c: a tree of small files,
  * the device nodes of VFIO and map_contig with the kernel's rules as far as
  * the library depends on them, and failures on demand. Memory is real.
+ *
+ * Threads may use it: a lock of its own makes each system call one step. So it
+ * orders what the library's locks should order, and ThreadSanitizer sees less than
+ * without it. Knobs, and failures by number, are for tests of one thread.
  */
 #ifndef VDMA_TEST_FAKE_H
 #define VDMA_TEST_FAKE_H
@@ -57,11 +61,13 @@ struct fake {
 	} contig_map;
 	bool foreign; /* another thread's mapping falls into the gap that a failing mmap leaves */
 	uint64_t hugetlb_free;
+	bool lazy; /* nothing is populated: faster, where nobody looks for that */
 
 	/* Failures: the nth system call from now, or the nth ioctl with this number. */
 	unsigned long calls;
 	unsigned long fail_at;
 	int fail_err;
+	unsigned long failed_request; /* the ioctl that fail_at hit; 0: another call */
 	unsigned long fail_request;
 	unsigned int fail_request_skip;
 	int fail_request_err;
@@ -116,7 +122,20 @@ bool fake_is_mapped(unsigned int container, uint64_t iova, const void *va, uint6
 size_t fake_holds(void);
 bool fake_is_held(const void *va, const char *bdf);
 
+/* Into how many address spaces with a device all of that is mapped, at those addresses. */
+unsigned int fake_reachable(uint64_t iova, const void *va, uint64_t len);
+
 size_t fake_open_files(void);
+
+/* Bytes of address space that the library has mapped and not unmapped. */
+size_t fake_mapped(void);
+
+/* What malloc() and its like have handed out and free() has not got back, since the start. */
+size_t fake_allocations(void);
+
+/* The nth such call from now fails; 0: none. And how many there were since. */
+void fake_fail_alloc(unsigned long nth);
+unsigned long fake_alloc_calls(void);
 
 /* A node's configuration, and whether it stays open over exec. */
 const struct map_contig_configure *fake_configuration(int fd);

@@ -40,6 +40,11 @@ struct fake_fd {
 
 extern struct fake_fd fake_fds[FAKE_FDS];
 
+/* Held from here to the end of the block, by one thread, which may take it again. */
+#define FAKE_LOCKED bool locked_ __attribute__((cleanup(fake_unlock), unused)) = fake_lock()
+bool fake_lock(void);
+void fake_unlock(bool *locked);
+
 int fake_new_fd(enum fake_kind kind, int index);
 
 void fake_vfio_reset(void);

@@ -11,7 +11,7 @@
 #define MAX_MAPS 256
 
 struct mapping {
-	uint64_t iova, len;
+	uint64_t iova, len, va;
 };
 
 static struct space {
@@ -90,7 +90,7 @@ static int map(struct space *s, const struct iommufd_abi_ioas_map *m)
 		return -ENOMEM;
 	if (s->nmaps == MAX_MAPS)
 		abort();
-	s->maps[s->nmaps++] = (struct mapping){ m->iova, m->length };
+	s->maps[s->nmaps++] = (struct mapping){ m->iova, m->length, m->user_va };
 	charge(s, s->nmaps - 1, true);
 	/* In type1's bits. */
 	fake.map_access = (m->flags & IOMMUFD_ABI_MAP_READABLE ? 1 : 0) |
@@ -159,5 +159,20 @@ size_t fake_iommufd_mappings(void)
 
 	for (i = 0; i < FAKE_IOMMUFDS; i++)
 		sum += spaces[i].nmaps;
+	return sum;
+}
+
+unsigned int fake_iommufd_reachable(uint64_t iova, const void *va, uint64_t len)
+{
+	unsigned int sum = 0;
+	size_t i, j;
+
+	for (i = 0; i < FAKE_IOMMUFDS; i++)
+		for (j = 0; j < spaces[i].nmaps && spaces[i].devices; j++) {
+			const struct mapping *m = &spaces[i].maps[j];
+
+			sum += iova >= m->iova && iova - m->iova + len <= m->len &&
+			       m->va + (iova - m->iova) == (uintptr_t)va;
+		}
 	return sum;
 }

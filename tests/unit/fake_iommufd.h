@@ -7,6 +7,7 @@
 #define VDMA_TEST_FAKE_IOMMUFD_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #define FAKE_IOMMUFDS 16
 
@@ -20,5 +21,6 @@ void fake_iommufd_attach(int which);
 void fake_iommufd_detach(int which);
 
 size_t fake_iommufd_mappings(void);
+unsigned int fake_iommufd_reachable(uint64_t iova, const void *va, uint64_t len);
 
 #endif

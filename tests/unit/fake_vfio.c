@@ -171,6 +171,7 @@ uint8_t *fake_config(const char *bdf)
 void fake_fire(const char *bdf, uint32_t index, unsigned int vector)
 {
 	uint64_t one = 1;
+	FAKE_LOCKED;
 
 	if (write(find_device(bdf)->eventfd[index][vector], &one, sizeof(one)) != sizeof(one))
 		abort();
@@ -213,6 +214,21 @@ bool fake_is_mapped(unsigned int container, uint64_t iova, const void *va, uint6
 		    c->maps[i].len == len)
 			return true;
 	return false;
+}
+
+unsigned int fake_reachable(uint64_t iova, const void *va, uint64_t len)
+{
+	unsigned int sum = fake_iommufd_reachable(iova, va, len);
+	size_t i, j;
+
+	for (i = 0; i < FAKE_FDS; i++)
+		for (j = 0; j < containers[i].nmaps; j++) {
+			const struct mapping *m = &containers[i].maps[j];
+
+			sum += iova >= m->iova && iova - m->iova + len <= m->len &&
+			       m->va + (iova - m->iova) == (uintptr_t)va;
+		}
+	return sum;
 }
 
 static int open_group(int number)

@@ -13,16 +13,6 @@
 
 static struct vdma_arena *arena;
 static char *text;
-static bool no_memory;
-
-void *__real_malloc(size_t size);
-void *__wrap_malloc(size_t size);
-
-void *__wrap_malloc(size_t size)
-{
-	return no_memory ? NULL : __real_malloc(size);
-}
-
 static int with_arena(void **state)
 {
 	struct vdma_arena_opts opts = { .size = sizeof(opts), .window = GIB };
@@ -359,9 +349,9 @@ static void test_failures(void **state)
 	ASSERT_FAILS(vdma_arena_dump(NULL, buf, &len), EINVAL, VDMA_CAUSE_ARGUMENT, "arena");
 	ASSERT_FAILS(vdma_arena_dump(arena, NULL, &len), EINVAL, VDMA_CAUSE_ARGUMENT, "NULL");
 	ASSERT_FAILS(vdma_arena_dump(arena, buf, NULL), EINVAL, VDMA_CAUSE_ARGUMENT, "NULL");
-	no_memory = true;
+	fake_fail_alloc(1);
 	ASSERT_FAILS(vdma_arena_dump(arena, buf, &len), ENOMEM, VDMA_CAUSE_NO_MEMORY, "bytes");
-	no_memory = false;
+	fake_fail_alloc(0);
 	assert_int_equal(len, sizeof(buf));
 	assert_string_equal(buf, "as was");
 	ASSERT_OK(vdma_arena_dump(arena, buf, &len));

@@ -52,24 +52,32 @@ static inline void assert_failure(int ret, int err, enum vdma_cause cause, const
 			fail_msg("%s: returned %d: %s", #call, ret_, vdma_explain()); \
 	} while (0)
 
+static size_t allocated_before;
+
 static inline int reset(void **state)
 {
 	(void)state;
 	fake_reset();
+	fake_fail_alloc(0);
+	allocated_before = fake_allocations();
 	return 0;
 }
 
-/* Nothing that a test opened or mapped is left. */
+/* Nothing that a test opened, mapped or allocated is left. */
 static inline int check_clean(void **state)
 {
+	size_t allocated = fake_allocations() - allocated_before;
+
 	(void)state;
+	if (allocated)
+		print_error("%zu allocations are left\n", allocated);
 	if (fake_open_files())
 		print_error("%zu descriptors are still open\n", fake_open_files());
 	if (fake_mappings())
 		print_error("%zu DMA mappings are left\n", fake_mappings());
 	if (fake_holds())
 		print_error("%zu ties of memory to devices are left\n", fake_holds());
-	return fake_open_files() || fake_mappings() || fake_holds() ? -1 : 0;
+	return allocated || fake_open_files() || fake_mappings() || fake_holds() ? -1 : 0;
 }
 
 #define CLEAN_TEST(fn) cmocka_unit_test_setup_teardown(fn, reset, check_clean)
