@@ -262,8 +262,9 @@ free_chunk:
 
 /*
  * As large as usual, else as large as need be. Chunks of 2 MiB and more lie at
- * multiples of 2 MiB, but in a physical arena anywhere. A larger alignment needs room
- * to move in, and a larger boundary as much on its other side.
+ * multiples of 2 MiB, if the window has room for that, but in a physical arena anywhere.
+ * A larger alignment needs room to move in, and so does what could cross a larger
+ * boundary, up to its own length.
  */
 static int grow_with(struct vdma_arena *arena, uint64_t len, const struct vdma_buf_opts *o,
 		     enum vdma_provider provider, const void *pc, struct vdma_chunk **chunk)
@@ -273,7 +274,7 @@ static int grow_with(struct vdma_arena *arena, uint64_t len, const struct vdma_b
 
 	if (o->align > sure)
 		need += o->align;
-	if (o->boundary > sure)
+	if (o->boundary > sure && len > sure)
 		need += len;
 	need = (need + 2 * MIB - 1) & ~(2 * MIB - 1);
 	if (usual < need)
@@ -303,6 +304,23 @@ static int grow(struct vdma_arena *arena, uint64_t len, const struct vdma_buf_op
 			return 0;
 	}
 	return err;
+}
+
+/* A chunk has room for what it was made for, but where the window had only places between. */
+static int misplaced(struct vdma_arena *arena, struct vdma_chunk *chunk,
+		     const struct vdma_buf_opts *o, const struct vdma_iova_request *req,
+		     const void *pc)
+{
+	int err = chunk_destroy(arena, chunk, pc);
+
+	if (err)
+		return err;
+	return vdma_fail(VDMA_CAUSE_WINDOW, &(struct vdma_facts){ .need = req->len },
+			 "%s, aligned to 0x%llx and crossing no multiple of 0x%llx, do not fit into "
+			 "the arena, which has no free run at a multiple of 2 MiB. Create the arena "
+			 "with a larger window, or destroy regions.",
+			 vdma_bytes(req->len).s, (unsigned long long)o->align,
+			 (unsigned long long)o->boundary);
 }
 
 /* A chunk that has room, in which it is taken then; or NULL. */
@@ -338,9 +356,10 @@ static int find(struct vdma_arena *arena, const struct vdma_buf_opts *o,
 	err = grow(arena, req->len, o, pc, chunk);
 	if (!err) {
 		arena->cramped = false;
-		/* It has room for what it was made for. */
 		req->blocks_only = false;
-		return vdma_iova_alloc(&(*chunk)->space, req, iova);
+		return vdma_iova_alloc(&(*chunk)->space, req, iova) ?
+			       misplaced(arena, *chunk, o, req, pc) :
+			       0;
 	}
 	if (!arena->cramped) {
 		*chunk = take(arena, o, req, true, iova);

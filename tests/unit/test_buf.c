@@ -147,6 +147,61 @@ static void test_constraints(void **state)
 		     EADDRNOTAVAIL, VDMA_CAUSE_ADDRESS_BITS, "2^12");
 }
 
+/* Between regions of 32 MiB, where a chunk does not lie at a multiple of what may not be crossed. */
+static void test_boundary(void **state)
+{
+	struct vdma_arena_opts opts = { .size = sizeof(opts), .window = GIB };
+	struct vdma_region *at[32], *small[32];
+	struct vdma_buf buf;
+	size_t i;
+
+	(void)state;
+	ASSERT_OK(vdma_arena_destroy(arena));
+	ASSERT_OK(vdma_arena_create(&opts, &arena));
+	for (i = 31; i; i--) {
+		at[i] = anon_region(arena, 32 * MIB);
+		assert_int_equal(vdma_region_buf(at[i]).iova, i * 32 * MIB);
+	}
+	at[0] = anon_region(arena, 31 * MIB);
+
+	/* From 65 to 67 MiB. */
+	ASSERT_OK(vdma_region_destroy(at[2]));
+	for (i = 32; i--;) {
+		small[i] = anon_region(arena, MIB);
+		assert_int_equal(vdma_region_buf(small[i]).iova, (64 + i) * MIB);
+	}
+	ASSERT_OK(vdma_region_destroy(small[1]));
+	ASSERT_OK(vdma_region_destroy(small[2]));
+	ASSERT_FAILS(vdma_buf_alloc(arena, 2 * MIB,
+				    &(struct vdma_buf_opts){ .size = sizeof(struct vdma_buf_opts),
+							     .align = 2 * MIB },
+				    &buf),
+		     EADDRNOTAVAIL, VDMA_CAUSE_WINDOW, "2 MiB, aligned to 0x200000");
+	assert_int_equal(query().chunks, 0);
+	for (i = 0; i < 32; i++)
+		if (i != 1 && i != 2)
+			ASSERT_OK(vdma_region_destroy(small[i]));
+	at[2] = anon_region(arena, 32 * MIB);
+
+	for (i = 3; i < 5; i++)
+		ASSERT_OK(vdma_region_destroy(at[i]));
+	ASSERT_FAILS(vdma_buf_alloc(arena, 60 * MIB,
+				    &(struct vdma_buf_opts){ .size = sizeof(struct vdma_buf_opts),
+							     .boundary = 64 * MIB },
+				    &buf),
+		     EADDRNOTAVAIL, VDMA_CAUSE_WINDOW, "largest free run");
+	assert_int_equal(query().chunks, 0);
+	for (i = 1; i < 6; i++)
+		if (i < 3 || i > 4)
+			ASSERT_OK(vdma_region_destroy(at[i]));
+	buf = get(65 * MIB, (struct vdma_buf_opts){ .boundary = 128 * MIB });
+	assert_int_equal(buf.iova / (128 * MIB), (buf.iova + buf.len - 1) / (128 * MIB));
+	put(&buf);
+	for (i = 0; i < 32; i++)
+		if (!i || i > 5)
+			ASSERT_OK(vdma_region_destroy(at[i]));
+}
+
 static void test_fallback(void **state)
 {
 	struct vdma_buf a, b, c;
@@ -340,6 +395,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_one, with_arena, without_arena),
 		cmocka_unit_test_setup_teardown(test_constraints, with_arena, without_arena),
+		cmocka_unit_test_setup_teardown(test_boundary, with_arena, without_arena),
 		cmocka_unit_test_setup_teardown(test_fallback, with_arena, without_arena),
 		cmocka_unit_test_setup_teardown(test_cramped, with_arena, without_arena),
 		cmocka_unit_test_setup_teardown(test_entries, with_arena, without_arena),
