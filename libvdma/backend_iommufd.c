@@ -146,10 +146,15 @@ close:
 
 static void iommufd_detach(struct vdma_space *space, int group, int fd)
 {
+	struct vdma_kept before;
+
 	(void)group;
 	vdma_sys_close(fd);
-	if (!--space->devices)
-		space->stale = clear(space);
+	if (--space->devices)
+		return;
+	vdma_keep_failure(&before);
+	space->stale = clear(space);
+	vdma_restore_failure(&before);
 }
 
 static int iommufd_state(struct vdma_space *space, struct vdma_space_state *state)

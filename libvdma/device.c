@@ -390,6 +390,7 @@ int vdma_device_removal_fd(struct vdma_device *dev, int *fd)
 
 int vdma_device_close(struct vdma_device *dev)
 {
+	struct vdma_kept before;
 	unsigned int i;
 	int err;
 
@@ -398,9 +399,11 @@ int vdma_device_close(struct vdma_device *dev)
 	err = vdma_arena_check(dev->ioas->arena);
 	if (err)
 		return err;
+	vdma_keep_failure(&before);
 	if (!dev->gone)
 		give_back(dev);
 	vdma_device_irq_forget(dev);
+	vdma_restore_failure(&before);
 	for (i = 0; i < VDMA_NBARS; i++)
 		if (dev->bar_va[i]) {
 			vdma_guard_remove(dev->bar_va[i]);

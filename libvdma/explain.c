@@ -51,7 +51,7 @@ static const struct {
 
 #define NCAUSES (sizeof(causes) / sizeof(causes[0]))
 
-static _Thread_local char words[2048] = "No call of this thread has failed.";
+static _Thread_local char words[VDMA_WORDS] = "No call of this thread has failed.";
 static _Thread_local struct vdma_failure last;
 
 int vdma_cause_errno(enum vdma_cause cause)
@@ -121,6 +121,18 @@ int vdma_fail_sys(int err, const char *fmt, ...)
 		break;
 	}
 	return vdma_fail(cause, &facts, "%s: %s%s", what, vdma_error_words(err).s, remedy);
+}
+
+void vdma_keep_failure(struct vdma_kept *kept)
+{
+	kept->last = last;
+	memcpy(kept->words, words, strlen(words) + 1);
+}
+
+void vdma_restore_failure(const struct vdma_kept *kept)
+{
+	last = kept->last;
+	memcpy(words, kept->words, strlen(kept->words) + 1);
 }
 
 int vdma_fail_malloc(size_t bytes)

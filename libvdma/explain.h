@@ -46,4 +46,18 @@ struct vdma_words vdma_error_words(int err);
 	"Raise it (ulimit -l, memlock in /etc/security/limits.conf, LimitMEMLOCK= of a systemd " \
 	"unit), or give the program CAP_IPC_LOCK"
 
+/*
+ * The thread's last failure, kept by a call that goes on after another one, inside
+ * of it, and must not tell of that.
+ */
+#define VDMA_WORDS 2048
+
+struct vdma_kept {
+	struct vdma_failure last;
+	char words[VDMA_WORDS];
+};
+
+void vdma_keep_failure(struct vdma_kept *kept);
+void vdma_restore_failure(const struct vdma_kept *kept);
+
 #endif

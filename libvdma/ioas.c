@@ -40,16 +40,20 @@ static int wrong_kind(const struct vdma_arena *arena)
 static int choose(struct vdma_ioas *ioas)
 {
 	static const char *const has = "VFIO has containers of type1 v2";
+	struct vdma_kept before;
 	int err;
 
 	if (ioas->arena->window.slots)
 		return create_space(ioas, VDMA_BACKEND_NOIOMMU,
 				    "the arena's device addresses are physical ones");
+	vdma_keep_failure(&before);
 	err = create_space(ioas, VDMA_BACKEND_TYPE1, has);
 	if (err != -ENOENT && err != -EOPNOTSUPP)
 		return err;
 	err = create_space(ioas, VDMA_BACKEND_IOMMUFD,
 			   "VFIO has no containers of type1 v2, but iommufd is there");
+	if (!err)
+		vdma_restore_failure(&before);
 	/* Without either, VFIO's reason is the one to tell. */
 	return err == -ENOENT ? create_space(ioas, VDMA_BACKEND_TYPE1, has) : err;
 }
@@ -257,15 +261,13 @@ int vdma_ioas_room_all(struct vdma_arena *arena, uint64_t bytes)
 int vdma_ioas_unmap_all(struct vdma_region *region)
 {
 	struct vdma_arena *arena = region->arena;
-	unsigned int i;
+	uint64_t left;
 	int err, ret = 0;
 
-	for (i = 0; i < VDMA_ARENA_MAX_IOAS; i++) {
-		if (!(region->mapped >> i & 1))
-			continue;
-		err = unmap(arena->ioas[i], region);
-		if (!ret)
-			ret = err;
+	for (left = region->mapped; left; left &= left - 1) {
+		err = unmap(arena->ioas[__builtin_ctzll(left)], region);
+		if (err)
+			ret = err; /* the one that is explained */
 	}
 	return ret;
 }
@@ -392,7 +394,9 @@ void vdma_ioas_detach(struct vdma_ioas *ioas, const struct vdma_bdf *bdf, int gr
 		      bool silent)
 {
 	struct vdma_space_state state;
+	struct vdma_kept before;
 
+	vdma_keep_failure(&before);
 	if (!ioas->ops->translates)
 		vdma_release_all(ioas, bdf, silent);
 	ioas->ops->detach(ioas->space, group, fd);
@@ -406,4 +410,5 @@ void vdma_ioas_detach(struct vdma_ioas *ioas, const struct vdma_bdf *bdf, int gr
 	 * what they allow is checked again by the next attach.
 	 */
 	vdma_arena_set_usable(ioas->arena, NULL, NULL, 0);
+	vdma_restore_failure(&before);
 }

@@ -105,7 +105,9 @@ static void test_stale(void **state)
 	(void)state;
 	fake.fail_request = IOMMUFD_ABI_IOAS_UNMAP;
 	fake.fail_request_err = EIO;
+	ASSERT_FAILS(vdma_device_query(dev, NULL), EINVAL, VDMA_CAUSE_ARGUMENT, "");
 	ASSERT_OK(vdma_device_close(dev));
+	assert_int_equal(vdma_last_failure()->cause, VDMA_CAUSE_ARGUMENT);
 	assert_int_equal(fake_mappings(), 1);
 	fake.fail_request_err = EIO;
 	ASSERT_FAILS(vdma_device_open(ioas, EDU, NULL, &dev), EIO, VDMA_CAUSE_SYSTEM,
