@@ -55,7 +55,7 @@ static int check(uint64_t len, const struct vdma_buf_opts *o)
 static bool suits(const struct vdma_arena *arena, const struct vdma_chunk *chunk,
 		  const struct vdma_buf_opts *o)
 {
-	if (chunk->address_bits && !o->address_bits)
+	if (chunk->stuck || (chunk->address_bits && !o->address_bits))
 		return false;
 	if (arena->slots) /* all of it is one run each */
 		return true;
@@ -186,7 +186,7 @@ static void chunk_free(struct vdma_chunk *chunk)
 	free(chunk);
 }
 
-/* One that cannot be unmapped is still there for the next buffer. */
+/* One that cannot be unmapped is kept, for vdma_buf_trim() to try again. */
 static int chunk_destroy(struct vdma_arena *arena, struct vdma_chunk *chunk, const void *pc)
 {
 	struct vdma_buf all = chunk->region->buf;
@@ -197,6 +197,7 @@ static int chunk_destroy(struct vdma_arena *arena, struct vdma_chunk *chunk, con
 	vdma_unpoison(all.va, all.len);
 	chunk->region->freer = pc;
 	err = vdma_region_destroy(chunk->region);
+	chunk->stuck = err;
 	if (err) {
 		vdma_poison(all.va, all.len);
 		return err;
@@ -210,6 +211,34 @@ static int chunk_destroy(struct vdma_arena *arena, struct vdma_chunk *chunk, con
 	return 0;
 }
 
+/* The same, where a failure changes nothing for the caller. */
+static void chunk_give_up(struct vdma_arena *arena, struct vdma_chunk *chunk, const void *pc)
+{
+	struct vdma_kept before;
+
+	vdma_keep_failure(&before);
+	chunk_destroy(arena, chunk, pc);
+	vdma_restore_failure(&before);
+}
+
+/* All of it is free, and none of it a buffer. */
+static int lay_tree(struct vdma_chunk *chunk)
+{
+	const struct vdma_buf *buf = &chunk->region->buf;
+	struct vdma_range whole = { buf->iova, buf->iova + (buf->len - 1) };
+	uint64_t words = buf->len >> UNIT_SHIFT >> 6;
+
+	chunk->tree = calloc(1, vdma_iova_memory(buf->len, UNIT_SHIFT));
+	chunk->starts = calloc(2 * words, sizeof(*chunk->starts));
+	if (!chunk->tree || !chunk->starts)
+		return vdma_fail_malloc(2 * words * sizeof(*chunk->starts));
+	chunk->ends = chunk->starts + words;
+	vdma_iova_init(&chunk->space, whole.first, buf->len, UNIT_SHIFT, chunk->tree);
+	if (vdma_iova_set_usable(&chunk->space, &whole, 1))
+		return vdma_fail_malloc(2 * sizeof(whole));
+	return 0;
+}
+
 static int chunk_create(struct vdma_arena *arena, uint64_t len, enum vdma_provider provider,
 			const struct vdma_buf_opts *o, const void *pc, struct vdma_chunk **out)
 {
@@ -219,45 +248,31 @@ static int chunk_create(struct vdma_arena *arena, uint64_t len, enum vdma_provid
 		.address_bits = o->address_bits,
 	};
 	struct vdma_chunk *chunk = calloc(1, sizeof(*chunk));
-	struct vdma_range whole;
-	uint64_t words;
 	int err;
 
 	if (!chunk)
 		return vdma_fail_malloc(sizeof(*chunk));
 	err = vdma_region_create(arena, len, &opts, &chunk->region);
-	if (err)
-		goto free_chunk;
-	len = chunk->region->buf.len;
-	whole.first = chunk->region->buf.iova;
-	whole.last = whole.first + (len - 1);
-	words = len >> UNIT_SHIFT >> 6;
-	chunk->tree = calloc(1, vdma_iova_memory(len, UNIT_SHIFT));
-	chunk->starts = calloc(2 * words, sizeof(*chunk->starts));
-	if (chunk->tree && chunk->starts) {
-		chunk->ends = chunk->starts + words;
-		vdma_iova_init(&chunk->space, whole.first, len, UNIT_SHIFT, chunk->tree);
-		err = vdma_iova_set_usable(&chunk->space, &whole, 1);
-	}
-	if (!chunk->tree || !chunk->starts || err) {
-		err = vdma_fail_malloc(2 * words * sizeof(*chunk->starts));
-		vdma_region_destroy(chunk->region);
-		goto free_chunk;
+	if (err) {
+		free(chunk);
+		return err;
 	}
 	chunk->address_bits = o->address_bits;
 	chunk->contiguity = o->contiguity;
 	/* Nobody looks at these without the lock of buffers. */
 	chunk->region->chunk = true;
 	chunk->region->born.pc = pc;
-	vdma_poison(chunk->region->buf.va, len);
+	vdma_poison(chunk->region->buf.va, chunk->region->buf.len);
 	LIST_INSERT_HEAD(&arena->chunks, chunk, link);
 	arena->nchunks++;
+	err = lay_tree(chunk);
+	if (err) {
+		chunk_give_up(arena, chunk, pc);
+		return err;
+	}
 	arena->chunks_ever++;
 	*out = chunk;
 	return 0;
-free_chunk:
-	chunk_free(chunk);
-	return err;
 }
 
 /*
@@ -311,10 +326,7 @@ static int misplaced(struct vdma_arena *arena, struct vdma_chunk *chunk,
 		     const struct vdma_buf_opts *o, const struct vdma_iova_request *req,
 		     const void *pc)
 {
-	int err = chunk_destroy(arena, chunk, pc);
-
-	if (err)
-		return err;
+	chunk_give_up(arena, chunk, pc);
 	return vdma_fail(VDMA_CAUSE_WINDOW, &(struct vdma_facts){ .need = req->len },
 			 "%s, aligned to 0x%llx and crossing no multiple of 0x%llx, do not fit into "
 			 "the arena, which has no free run at a multiple of 2 MiB. Create the arena "
@@ -339,22 +351,23 @@ static struct vdma_chunk *take(struct vdma_arena *arena, const struct vdma_buf_o
 }
 
 /*
- * The same, with a new chunk if need be: to look through all gaps of all chunks takes as
- * long as there are gaps, and saves next to no chunk where sizes vary. Gaps are for an
- * arena that cannot grow, which is not asked to again as long as they do; and what is held
- * back goes only if there is nothing else.
+ * The same, where no block of a chunk has room: to look through all gaps of all chunks
+ * takes as long as there are gaps, and saves next to no chunk where sizes vary. Gaps are
+ * for an arena that cannot grow, which is not asked to again as long as they do; and what
+ * is held back goes only if there is nothing else. Out of line, for its frame is large.
  */
-static int find(struct vdma_arena *arena, const struct vdma_buf_opts *o,
-		struct vdma_iova_request *req, const void *pc, struct vdma_chunk **chunk,
-		uint64_t *iova)
+__attribute__((noinline)) static int find_more(struct vdma_arena *arena,
+					       const struct vdma_buf_opts *o,
+					       struct vdma_iova_request *req, const void *pc,
+					       struct vdma_chunk **chunk, uint64_t *iova)
 {
+	struct vdma_kept before;
 	int err;
 
-	*chunk = take(arena, o, req, arena->cramped, iova);
-	if (*chunk)
-		return 0;
+	vdma_keep_failure(&before);
 	err = grow(arena, req->len, o, pc, chunk);
 	if (!err) {
+		vdma_restore_failure(&before);
 		arena->cramped = false;
 		req->blocks_only = false;
 		return vdma_iova_alloc(&(*chunk)->space, req, iova) ?
@@ -368,7 +381,18 @@ static int find(struct vdma_arena *arena, const struct vdma_buf_opts *o,
 	/* All of it, for the next one would take as long to find that there is no other. */
 	if (!*chunk && vdma_quarantine_release(&arena->freed_bufs, UINT64_MAX))
 		*chunk = take(arena, o, req, true, iova);
-	return *chunk ? 0 : err;
+	if (!*chunk)
+		return err;
+	vdma_restore_failure(&before);
+	return 0;
+}
+
+static int find(struct vdma_arena *arena, const struct vdma_buf_opts *o,
+		struct vdma_iova_request *req, const void *pc, struct vdma_chunk **chunk,
+		uint64_t *iova)
+{
+	*chunk = take(arena, o, req, arena->cramped, iova);
+	return *chunk ? 0 : find_more(arena, o, req, pc, chunk, iova);
 }
 
 int vdma_buf_alloc(struct vdma_arena *arena, size_t len, const struct vdma_buf_opts *opts,
@@ -432,9 +456,9 @@ static void shrink(struct vdma_arena *arena, struct vdma_chunk *chunk, const voi
 	if (!is_empty(chunk))
 		return;
 	LIST_FOREACH(other, &arena->chunks, link)
-	if (other != chunk && is_empty(other) && other->address_bits == chunk->address_bits &&
-	    other->contiguity == chunk->contiguity) {
-		chunk_destroy(arena, chunk, pc);
+	if (other != chunk && !other->stuck && is_empty(other) &&
+	    other->address_bits == chunk->address_bits && other->contiguity == chunk->contiguity) {
+		chunk_give_up(arena, chunk, pc);
 		return;
 	}
 }
@@ -494,8 +518,8 @@ int vdma_buf_trim(struct vdma_arena *arena)
 		if (!is_empty(chunk))
 			continue;
 		err = chunk_destroy(arena, chunk, pc);
-		if (!ret)
-			ret = err;
+		if (err)
+			ret = err; /* the one that is explained */
 	}
 	pthread_mutex_unlock(&arena->buf_lock);
 	return ret;

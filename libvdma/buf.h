@@ -32,6 +32,7 @@ struct vdma_chunk {
 	/* What it was made for: buffers without a limit keep off those below one. */
 	uint32_t address_bits;
 	enum vdma_contiguity contiguity;
+	bool stuck; /* could not be destroyed; so it may be unmapped, and is no good */
 };
 
 /* The chunk that has this address, or NULL. */

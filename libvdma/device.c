@@ -332,13 +332,16 @@ free_dev:
 static void give_back(struct vdma_device *dev)
 {
 	struct vdma_arena *arena = dev->ioas->arena;
+	struct vdma_kept before;
 	bool silent = true;
 
+	vdma_keep_failure(&before);
 	vdma_device_irq_off(dev);
 	if (vdma_ioas_translates(dev->ioas))
 		vdma_device_set_bus_master(dev, 0);
 	else
 		silent = silence(dev);
+	vdma_restore_failure(&before);
 	dev->gone = true;
 	pthread_mutex_lock(&arena->lock);
 	LIST_REMOVE(dev, link);
@@ -390,7 +393,6 @@ int vdma_device_removal_fd(struct vdma_device *dev, int *fd)
 
 int vdma_device_close(struct vdma_device *dev)
 {
-	struct vdma_kept before;
 	unsigned int i;
 	int err;
 
@@ -399,11 +401,9 @@ int vdma_device_close(struct vdma_device *dev)
 	err = vdma_arena_check(dev->ioas->arena);
 	if (err)
 		return err;
-	vdma_keep_failure(&before);
 	if (!dev->gone)
 		give_back(dev);
 	vdma_device_irq_forget(dev);
-	vdma_restore_failure(&before);
 	for (i = 0; i < VDMA_NBARS; i++)
 		if (dev->bar_va[i]) {
 			vdma_guard_remove(dev->bar_va[i]);

@@ -202,6 +202,46 @@ static void test_boundary(void **state)
 			ASSERT_OK(vdma_region_destroy(at[i]));
 }
 
+/* What could not be destroyed is mapped for no device, so no buffer is cut out of it. */
+static void test_stuck(void **state)
+{
+	struct vdma_ioas *ioas = ioas_of(arena, VDMA_BACKEND_AUTO);
+	struct vdma_device *dev = device_of(ioas, EDU);
+	struct vdma_buf buf, lost;
+
+	(void)state;
+	lost = get(4096, (struct vdma_buf_opts){ 0 });
+	put(&lost);
+	/* It is unmapped, and then the reservation cannot be laid over it. */
+	fake.fail_at = fake.calls + 2;
+	fake.fail_err = ENOMEM;
+	ASSERT_FAILS(vdma_buf_trim(arena), ENOMEM, VDMA_CAUSE_NO_MEMORY, "");
+	assert_int_equal(fake_reachable(lost.iova, lost.va, lost.len), 0);
+	buf = get(4096, (struct vdma_buf_opts){ 0 });
+	assert_int_equal(fake_reachable(buf.iova, buf.va, buf.len), 1);
+	assert_int_equal(query().chunks, 2);
+	ASSERT_FAILS(vdma_buf_free(arena, &lost), EINVAL, VDMA_CAUSE_ARGUMENT, "");
+	ASSERT_OK(vdma_buf_trim(arena));
+	assert_int_equal(query().chunks, 1);
+
+	/* Nor is one lost for which there is no bookkeeping, and which cannot be unmapped. */
+	fake.short_unmap = true;
+	fake_fail_alloc(5); /* after the chunk, the region, and two for what VFIO tells */
+	ASSERT_FAILS(vdma_buf_alloc(arena, 65 * MIB,
+				    &(struct vdma_buf_opts){ .size = sizeof(struct vdma_buf_opts),
+							     .contiguity = VDMA_CONTIG_REQUIRED },
+				    &lost),
+		     ENOMEM, VDMA_CAUSE_NO_MEMORY, "bookkeeping");
+	fake_fail_alloc(0);
+	fake.short_unmap = false;
+	assert_int_equal(query().chunks, 2);
+	put(&buf);
+	ASSERT_OK(vdma_buf_trim(arena));
+	assert_int_equal(query().chunks, 0);
+	ASSERT_OK(vdma_device_close(dev));
+	ASSERT_OK(vdma_ioas_destroy(ioas));
+}
+
 static void test_fallback(void **state)
 {
 	struct vdma_buf a, b, c;
@@ -213,10 +253,13 @@ static void test_fallback(void **state)
 							     .contiguity = VDMA_CONTIG_REQUIRED },
 				    &a),
 		     ENOMEM, VDMA_CAUSE_NO_RUN, "");
+	ASSERT_FAILS(vdma_buf_alloc(arena, 0, NULL, &a), EINVAL, VDMA_CAUSE_ARGUMENT, "");
 	/* The pool has 8 MiB: no chunk as usual, but one for this. */
 	a = get(4096, (struct vdma_buf_opts){ 0 });
 	assert_true(a.pa == VDMA_PA_NONE);
 	assert_int_equal(query().bytes, 2 * MIB);
+	/* What failed on the way does not count. */
+	assert_int_equal(vdma_last_failure()->cause, VDMA_CAUSE_ARGUMENT);
 	b = get(32 * MIB, (struct vdma_buf_opts){ 0 });
 	assert_int_equal(query().bytes, 66 * MIB);
 	fake.contig_err = 0;
@@ -396,6 +439,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_one, with_arena, without_arena),
 		cmocka_unit_test_setup_teardown(test_constraints, with_arena, without_arena),
 		cmocka_unit_test_setup_teardown(test_boundary, with_arena, without_arena),
+		cmocka_unit_test_setup_teardown(test_stuck, with_arena, without_arena),
 		cmocka_unit_test_setup_teardown(test_fallback, with_arena, without_arena),
 		cmocka_unit_test_setup_teardown(test_cramped, with_arena, without_arena),
 		cmocka_unit_test_setup_teardown(test_entries, with_arena, without_arena),
