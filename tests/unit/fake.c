@@ -323,8 +323,13 @@ int vdma_sys_mmap(void *addr, size_t len, int prot, int flags, int fd, uint64_t 
 		fd = -1;
 	}
 	va = mmap(addr, len, prot, flags, fd, fd < 0 ? 0 : (off_t)offset);
-	if (va == MAP_FAILED)
-		return -errno;
+	if (va == MAP_FAILED) {
+		err = -errno;
+		/* Too much for this machine: what was there may be gone by now, or not. */
+		if (flags & MAP_FIXED && !munmap(addr, len))
+			mapped -= len;
+		return err;
+	}
 	if (!(flags & MAP_FIXED))
 		mapped += len;
 	*out = va;

@@ -235,10 +235,15 @@ static int open_group(int number)
 {
 	struct group *g = find_group(number);
 	char path[64], target[64];
+	size_t i;
 	int fd;
 
 	if (g->open || g->holder)
 		return -EBUSY;
+	/* One of its devices has been taken by its own node. */
+	for (i = 0; i < ndevices; i++)
+		if (devices[i].group == number && devices[i].iommufd >= 0)
+			return -EBUSY;
 	fd = fake_new_fd(FAKE_GROUP, (int)(g - groups));
 	g->open = true;
 	snprintf(path, sizeof(path), "/proc/%d/fd/%d", FAKE_PID, fd);
