@@ -153,8 +153,8 @@ struct vdma_arena_info {
  * @opts: NULL for defaults
  * @arena: out: owned by the caller, vdma_arena_destroy() gives it back
  *
- * Return: 0, -EINVAL, -E2BIG, -ENOMEM (no address space, no memory).
- * Thread-safe.
+ * Return: 0, -EINVAL, -E2BIG, -ENOMEM (no address space, no memory), -EIO (a
+ * kernel without MADV_WIPEONFORK). Thread-safe.
  */
 VDMA_API int vdma_arena_create(const struct vdma_arena_opts *opts, struct vdma_arena **arena);
 
