@@ -197,6 +197,7 @@ unsigned int fake_resets(const char *bdf)
 
 size_t fake_mappings(void)
 {
+	FAKE_LOCKED;
 	size_t i, sum = 0;
 
 	for (i = 0; i < FAKE_FDS; i++)
@@ -218,6 +219,7 @@ bool fake_is_mapped(unsigned int container, uint64_t iova, const void *va, uint6
 
 unsigned int fake_reachable(uint64_t iova, const void *va, uint64_t len)
 {
+	FAKE_LOCKED;
 	unsigned int sum = fake_iommufd_reachable(iova, va, len);
 	size_t i, j;
 
