@@ -68,10 +68,11 @@ static bool suits(const struct vdma_arena *arena, const struct vdma_chunk *chunk
 
 static void request(uint64_t len, const struct vdma_buf_opts *o, struct vdma_iova_request *req)
 {
+	/* What is not longer than a boundary inside of a unit crosses none, at the unit's start. */
 	*req = (struct vdma_iova_request){
 		.len = len,
 		.align = o->align,
-		.boundary = o->boundary,
+		.boundary = o->boundary >> UNIT_SHIFT ? o->boundary : 0,
 		.limit = UINT64_MAX,
 		.bottom_up = true,
 	};

@@ -112,6 +112,10 @@ static void test_constraints(void **state)
 	assert_int_equal(a.iova % 4096, 0);
 	b = get(4096, (struct vdma_buf_opts){ .boundary = 4096 });
 	assert_int_equal(b.iova / 4096, (b.iova + 4095) / 4096);
+	/* A boundary inside of a unit. */
+	c = get(16, (struct vdma_buf_opts){ .boundary = 16 });
+	assert_int_equal(c.iova % 64, 0);
+	put(&c);
 	/* A kind of its own, which the others keep off. */
 	c = get(4096, (struct vdma_buf_opts){ .address_bits = 28 });
 	assert_true(c.iova + c.len <= 1U << 28);
