@@ -330,6 +330,10 @@ int vdma_sys_mmap(void *addr, size_t len, int prot, int flags, int fd, uint64_t 
 			mapped -= len;
 		return err;
 	}
+	if (flags & MAP_FIXED_NOREPLACE && va != addr) {
+		munmap(va, len);
+		return -EEXIST;
+	}
 	if (!(flags & MAP_FIXED))
 		mapped += len;
 	*out = va;

@@ -113,6 +113,18 @@ static inline void bare_machine(void)
 	fake.contig_step = BARE_STEP;
 }
 
+/* Bytes of an arena's window. By default 256 GiB, of which Valgrind has less. */
+static inline size_t window_of(const struct vdma_arena *arena)
+{
+	return ((const struct vdma_window *)(const void *)arena)->len;
+}
+
+/* scripts/check says so; what needs more address space is left out then. */
+static inline bool on_valgrind(void)
+{
+	return getenv("VDMA_VALGRIND");
+}
+
 /* What tests make and ask in passing; it has to work. */
 
 static inline struct vdma_ioas *ioas_of(struct vdma_arena *arena, enum vdma_backend backend)
