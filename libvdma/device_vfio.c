@@ -101,7 +101,8 @@ static int set_irqs(struct vdma_device *dev, uint32_t index, uint32_t flags, uin
 		    const int *data)
 {
 	size_t bytes = data ? count * sizeof(*data) : 0;
-	struct vfio_irq_set *set = calloc(1, sizeof(*set) + bytes);
+	struct vfio_irq_set bare = { .argsz = 0 },
+			    *set = data ? calloc(1, sizeof(bare) + bytes) : &bare;
 	int err;
 
 	if (!set)
@@ -113,7 +114,8 @@ static int set_irqs(struct vdma_device *dev, uint32_t index, uint32_t flags, uin
 	if (data)
 		memcpy(set->data, data, bytes);
 	err = vdma_sys_ioctl(dev->fd, VFIO_DEVICE_SET_IRQS, set);
-	free(set);
+	if (data)
+		free(set);
 	return err < 0 ? vdma_fail_sys(err, "VFIO_DEVICE_SET_IRQS of %s", dev->bdf.s) : 0;
 }
 

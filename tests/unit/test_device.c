@@ -384,7 +384,9 @@ static void test_msi(void **state)
 	fake_fire(EDU, VFIO_PCI_MSI_IRQ_INDEX, 0);
 	ASSERT_OK(vdma_device_irq_wait(dev, 0, 1000, NULL));
 	ASSERT_FAILS(vdma_device_irq_mask(dev), EOPNOTSUPP, VDMA_CAUSE_UNSUPPORTED, "INTx only");
+	fake_fail_alloc(1);
 	ASSERT_OK(vdma_device_irq_disable(dev));
+	fake_fail_alloc(0);
 	ASSERT_OK(vdma_device_irq_disable(dev));
 	assert_int_equal(fcntl(fd, F_GETFD), -1);
 	assert_int_equal(fcntl(fd1, F_GETFD), -1);
@@ -404,7 +406,10 @@ static void test_intx(void **state)
 	dev = open_device(EDU);
 	ASSERT_FAILS(vdma_device_irq_unmask(dev), ENXIO, VDMA_CAUSE_NOT_THERE, "off");
 	ASSERT_OK(vdma_device_irq_enable(dev, VDMA_IRQ_INTX, 1));
+	/* Neither this nor switching them off takes memory. */
+	fake_fail_alloc(1);
 	ASSERT_OK(vdma_device_irq_mask(dev));
+	fake_fail_alloc(0);
 	assert_true(fake_irq_masked(EDU));
 	ASSERT_OK(vdma_device_irq_unmask(dev));
 	assert_false(fake_irq_masked(EDU));
