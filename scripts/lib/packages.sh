@@ -22,7 +22,7 @@ VDMA_PACKAGES_TEST=(clang libcmocka-dev g++ binutils pciutils libibverbs-dev ibv
 	iproute2 valgrind)
 
 # scripts/check
-VDMA_PACKAGES_CHECK=(clang-format shellcheck valgrind)
+VDMA_PACKAGES_CHECK=(clang-format shellcheck valgrind libclang-rt-14-dev)
 
 package_installed()
 {

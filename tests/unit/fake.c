@@ -271,6 +271,7 @@ int vdma_sys_ioctl(int fd, unsigned long request, void *arg)
 	if (request == fake.fail_request && fake.fail_request_err) {
 		if (!fake.fail_request_skip) {
 			err = -fake.fail_request_err;
+			fake.failed_request = request;
 			fake.fail_request_err = 0;
 			return err;
 		}

@@ -67,7 +67,7 @@ struct fake {
 	unsigned long calls;
 	unsigned long fail_at;
 	int fail_err;
-	unsigned long failed_request; /* the ioctl that fail_at hit; 0: another call */
+	unsigned long failed_request; /* the ioctl that failed so; 0: another call */
 	unsigned long fail_request;
 	unsigned int fail_request_skip;
 	int fail_request_err;
