@@ -209,7 +209,8 @@ static void each_call(enum vdma_backend backend, uint32_t flags)
 	print_message("%lu calls, %lu of %zu failures noticed\n", calls, noticed,
 		      calls * sizeof(errs) / sizeof(errs[0]));
 	/* The others were optional: words for an explanation, a physical address. */
-	assert_true(noticed > calls * 3);
+	/* On Valgrind also: a window that is too large is asked for again. */
+	assert_true(noticed > calls * 3 - (on_valgrind() ? 12 : 0));
 
 	assert_true(allocs > 30);
 	for (noticed = 0, n = 1; n <= allocs; n++) {
