@@ -288,7 +288,10 @@ static void d11_all_mappings_lose_it(void **state)
 	assert_ptr_not_equal(through, MAP_FAILED);
 	fill(one, LEN);
 	poison_by_madvise(two + BAD * PAGE, frames[BAD]);
+	/* They lose it one after the other. */
 	wait_unmapped(one + BAD * PAGE);
+	wait_unmapped(two + BAD * PAGE);
+	wait_unmapped(through);
 	assert_bad(one + BAD * PAGE);
 	assert_bad(two + BAD * PAGE);
 	assert_bad(through);
