@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <vdma.h>
 
 #include "../libvdma/iova.h"
@@ -15,8 +16,11 @@
 #define ROUNDS 10240
 #define PACKET 2048
 #define BURST 32
+#define DEEP 1024
+#define COUNT 4096
 #define LIVE_IOVAS 100000
 #define LIVE_BUFS 1000
+#define LIVE_OBJECTS 1000
 #define REGIONS 100
 #define MANY_REGIONS 10000
 /* Valgrind charges a window in full, and has no room for a large one. */
@@ -25,6 +29,7 @@
 
 static struct vdma_arena *arena;
 static void *vas[ROUNDS];
+static char *foreign;
 static uint64_t ring[BURST];
 
 static struct vdma_iova_space space;
@@ -40,6 +45,10 @@ static const struct vdma_region_opts region_opts = {
 	.size = sizeof(region_opts),
 	.provider = VDMA_PROVIDER_ANON,
 };
+
+static struct vdma_pool *pool;
+static struct vdma_pool_handle *handle;
+static uint32_t numbers[DEEP];
 
 static uint64_t rng = 1;
 
@@ -67,6 +76,25 @@ static void loop_iova_checked(void)
 	}
 }
 
+static void loop_iova_any(void)
+{
+	for (int i = 0; i < ROUNDS; i++) {
+		vdma_iova_t iova = vdma_iova_any(arena, vas[i], PACKET);
+
+		__asm__ volatile("" : : "r"(iova) : "memory");
+	}
+}
+
+/* Memory that was imported, in slots of 2 MiB and, at both ends, in pages. */
+static void loop_iova_foreign(void)
+{
+	for (int i = 0; i < ROUNDS; i++) {
+		vdma_iova_t iova = vdma_iova_any(arena, foreign + PACKET * (size_t)i, PACKET);
+
+		__asm__ volatile("" : : "r"(iova) : "memory");
+	}
+}
+
 static void loop_va(void)
 {
 	for (int i = 0; i < ROUNDS; i++) {
@@ -78,8 +106,7 @@ static void loop_va(void)
 
 static __attribute__((noinline)) void fill(void *const *from, uint64_t *restrict to)
 {
-	for (int i = 0; i < BURST; i++)
-		to[i] = vdma_iova(arena, from[i]);
+	vdma_iova_burst(arena, from, to, BURST);
 }
 
 static void loop_iova_burst(void)
@@ -147,6 +174,47 @@ static void loop_buf_alloc_free_any(void)
 	}
 }
 
+#ifdef HEAP
+static struct vdma_heap *heap;
+static void *objects[LIVE_OBJECTS];
+
+static inline __attribute__((always_inline)) void heap_any(void)
+{
+	for (int i = 0; i < ROUNDS; i++) {
+		void **any = &objects[random_below(&rng, LIVE_OBJECTS)];
+
+		vdma_free(heap, *any);
+		*any = vdma_malloc(heap, 64 + random_below(&rng, 65536 - 63));
+	}
+}
+
+static void loop_heap_any(void)
+{
+	heap_any();
+}
+
+static void loop_heap_pair(void)
+{
+	for (int i = 0; i < ROUNDS; i++)
+		vdma_free(heap, vdma_malloc(heap, 1024));
+}
+
+static void set_up_heap(void)
+{
+	const struct vdma_constraints any = { .size = sizeof(any),
+					      .contiguity = VDMA_CONTIG_INDIFFERENT };
+	const struct vdma_heap_opts opts = { .size = sizeof(opts), .constraints = &any };
+
+	if (vdma_heap_create(arena, &opts, &heap))
+		fail("heap");
+	for (int i = 0; i < LIVE_OBJECTS; i++)
+		if (!(objects[i] = vdma_malloc(heap, 64 + random_below(&rng, 65536 - 63))))
+			fail("object");
+	/* As it is when it is in use. */
+	heap_any();
+}
+#endif
+
 /* The kernel's part, which grows with what it maps, is not among what is counted. */
 static void loop_region(void)
 {
@@ -163,6 +231,46 @@ static void loop_region_many(void)
 	loop_region();
 }
 
+static void loop_pool_get_put(void)
+{
+	for (int i = 0; i < ROUNDS; i++) {
+		uint32_t number = vdma_pool_get(handle);
+
+		__asm__ volatile("" : : "r"(number) : "memory");
+		vdma_pool_put(handle, number);
+	}
+}
+
+static void loop_pool_bulk(void)
+{
+	for (int i = 0; i < ROUNDS; i += BURST) {
+		vdma_pool_get_bulk(handle, numbers, BURST);
+		__asm__ volatile("" : : "r"(numbers) : "memory");
+		vdma_pool_put_bulk(handle, numbers, BURST);
+	}
+}
+
+/* More than a handle holds, so that three quarters go to the store, and come from there. */
+static void loop_pool_deep(void)
+{
+	for (int i = 0; i < ROUNDS; i += DEEP) {
+		for (int k = 0; k < DEEP; k++)
+			numbers[k] = vdma_pool_get(handle);
+		for (int k = 0; k < DEEP; k++)
+			vdma_pool_put(handle, numbers[k]);
+	}
+}
+
+/* What fills a descriptor. */
+static void loop_pool_iova(void)
+{
+	for (int i = 0; i < ROUNDS; i++) {
+		vdma_iova_t iova = vdma_pool_iova(pool, (uint32_t)i % COUNT);
+
+		__asm__ volatile("" : : "r"(iova) : "memory");
+	}
+}
+
 /* By pointer, so that each is a function that callgrind sees. */
 static const struct {
 	const char *name;
@@ -170,15 +278,36 @@ static const struct {
 } loops[] = {
 	{ "iova", loop_iova },
 	{ "iova_checked", loop_iova_checked },
+	{ "iova_any", loop_iova_any },
+	{ "iova_foreign", loop_iova_foreign },
 	{ "va", loop_va },
 	{ "iova_burst", loop_iova_burst },
 	{ "take_give", loop_take_give },
 	{ "take_give_any", loop_take_give_any },
 	{ "buf_alloc_free", loop_buf_alloc_free },
 	{ "buf_alloc_free_any", loop_buf_alloc_free_any },
+#ifdef HEAP
+	{ "heap_pair", loop_heap_pair },
+	{ "heap_any", loop_heap_any },
+#endif
 	{ "region", loop_region },
 	{ "region_many", loop_region_many },
+	{ "pool_get_put", loop_pool_get_put },
+	{ "pool_bulk", loop_pool_bulk },
+	{ "pool_deep", loop_pool_deep },
+	{ "pool_iova", loop_pool_iova },
 };
+
+static void make_pool(void)
+{
+	const struct vdma_pool_opts opts = { .size = sizeof(opts),
+					     .cache = 512,
+					     .region = &region_opts };
+
+	if (vdma_pool_create(arena, PACKET, COUNT, &opts, &pool) ||
+	    vdma_pool_handle_create(pool, &handle))
+		fail("pool");
+}
 
 static void add_regions(int n)
 {
@@ -187,6 +316,16 @@ static void add_regions(int n)
 	for (int i = 0; i < n; i++)
 		if (vdma_region_create(arena, 4096, &region_opts, &region))
 			fail("region");
+}
+
+static void import_foreign(void)
+{
+	size_t len = (size_t)ROUNDS * PACKET;
+	struct vdma_region *region;
+
+	foreign = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (foreign == MAP_FAILED || vdma_region_import_user(arena, foreign, len, NULL, &region))
+		fail("import");
 }
 
 static void set_up(void)
@@ -222,7 +361,15 @@ int main(int argc, char **argv)
 			printf("%s %d\n", loops[i].name, ROUNDS);
 		} else if (!strcmp(name, loops[i].name)) {
 			set_up();
+			if (!strcmp(name, "iova_foreign"))
+				import_foreign();
 			add_regions(!strcmp(name, "region_many") ? MANY_REGIONS : REGIONS);
+			if (!strncmp(name, "pool", 4))
+				make_pool();
+#ifdef HEAP
+			if (!strncmp(name, "heap_", 5))
+				set_up_heap();
+#endif
 			loops[i].loop();
 			return 0;
 		}

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "peer.h"
+#include "pool.h"
 
 const char *peer_name(void)
 {
@@ -39,4 +40,28 @@ void *peer_alloc(size_t len)
 void peer_free(void *va)
 {
 	(void)va;
+}
+
+bool peer_mempool_start(uint32_t count, size_t len)
+{
+	(void)count, (void)len;
+	return false;
+}
+
+bool peer_pktmbuf_start(uint32_t count, size_t len)
+{
+	(void)count, (void)len;
+	return false;
+}
+
+double peer_mempool_ns(enum pattern pattern)
+{
+	(void)pattern;
+	return 0;
+}
+
+double peer_pktmbuf_ns(enum pattern pattern)
+{
+	(void)pattern;
+	return 0;
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * bench-register BDF [MIB]: what registering memory with VFIO costs, ours
- * beside 4 KiB pages, transparent huge pages and hugetlb, on memory as it is
- * and again after all of it has been used once. Medians of 15 samples from
- * three processes, the kinds in turn. For a guest:
+ * bench-register BDF [MIB]: what registering memory with VFIO costs, and unmapping
+ * it again, ours beside 4 KiB pages, transparent huge pages and hugetlb: on memory as
+ * it is, beside many other regions that are mapped, and after all memory has been used
+ * once. Medians of 15 samples from three processes, the kinds in turn. For a guest:
  *
  *	scripts/guest --device edu -- sh -c 'build/bench/bench-register $VDMA_BDF_EDU'
  */
@@ -18,10 +18,13 @@
 #define PROCESSES 3
 #define PER_PROCESS 5
 #define SAMPLES (PROCESSES * PER_PROCESS)
+#define PAGE ((size_t)4096)
+#define MANY 10000
 
 struct job {
 	const char *bdf;
 	size_t len;
+	size_t live; /* other regions */
 };
 
 struct result {
@@ -47,9 +50,34 @@ static int64_t measure_pmd_mapped(struct vdma_arena *arena, size_t len)
 	return mapped;
 }
 
+/* Others that are mapped meanwhile, an entry of the container each. */
+static struct vdma_region **others_create(struct vdma_arena *arena, size_t n)
+{
+	static const struct vdma_region_opts opts = {
+		.size = sizeof(opts),
+		.provider = VDMA_PROVIDER_ANON,
+		.page_size = PAGE,
+	};
+	struct vdma_region **others = calloc(n + 1, sizeof(struct vdma_region *));
+
+	for (size_t i = 0; i < n; i++)
+		if (!others || vdma_region_create(arena, PAGE, &opts, &others[i]))
+			fail("other regions");
+	return others;
+}
+
+static void others_destroy(struct vdma_region **others)
+{
+	for (size_t i = 0; others[i]; i++)
+		if (vdma_region_destroy(others[i]))
+			fail("other regions");
+	free(others);
+}
+
 static void measure(const void *arg, int out)
 {
 	const struct job *job = arg;
+	struct vdma_region **others;
 	struct vdma_arena *arena;
 	struct vdma_ioas *ioas;
 	struct vdma_device *dev;
@@ -57,6 +85,7 @@ static void measure(const void *arg, int out)
 	if (vdma_arena_create(NULL, &arena) || vdma_ioas_create(arena, NULL, &ioas) ||
 	    vdma_device_open(ioas, job->bdf, NULL, &dev))
 		fail(job->bdf);
+	others = others_create(arena, job->live);
 	for (int i = 0; i < PER_PROCESS; i++) {
 		struct result result;
 
@@ -65,17 +94,30 @@ static void measure(const void *arg, int out)
 		result.pmd_mapped = measure_pmd_mapped(arena, job->len);
 		sample_put(out, &result, sizeof(result));
 	}
+	others_destroy(others);
 	vdma_device_close(dev);
 	vdma_ioas_destroy(ioas);
 	vdma_arena_destroy(arena);
 	fputs("  a process is done\n", stderr);
 }
 
+enum column { REGISTER, UNMAP, POPULATE, COLUMNS };
+
+/* A kind's times, and how many times ours they are; the first kind is ours. */
+static void print_times(const double *ms, size_t column, double *ours)
+{
+	struct spread s = sample_spread(ms, SAMPLES, COLUMNS, column);
+
+	if (!*ours)
+		*ours = s.median;
+	printf(" %7.2f ms (%6.2f .. %6.2f) %7.2f", s.median, s.min, s.max, s.median / *ours);
+}
+
 /* Each process has its own arena and container. */
 static void report(const char *title, const struct job *job)
 {
-	double registers[REGISTRATION_KINDS][SAMPLES], populates[REGISTRATION_KINDS][SAMPLES];
-	double ours = 0;
+	static double ms[REGISTRATION_KINDS][SAMPLES][COLUMNS];
+	double our_register = 0, our_unmap = 0;
 	int64_t least = INT64_MAX;
 	struct result *results;
 	void *records;
@@ -85,24 +127,23 @@ static void report(const char *title, const struct job *job)
 	results = records;
 	for (int i = 0; i < SAMPLES; i++) {
 		for (int k = 0; k < REGISTRATION_KINDS; k++) {
-			registers[k][i] = results[i].samples[k].register_ms;
-			populates[k][i] = results[i].samples[k].populate_ms;
+			ms[k][i][REGISTER] = results[i].samples[k].register_ms;
+			ms[k][i][UNMAP] = results[i].samples[k].unmap_ms;
+			ms[k][i][POPULATE] = results[i].samples[k].populate_ms;
 		}
 		if (results[i].pmd_mapped < least)
 			least = results[i].pmd_mapped;
 	}
-	printf("%s: %zu MiB, %d samples, ours mapped by PMD: at least %ld MiB\n", title,
-	       job->len / MIB, SAMPLES, (long)(least / (int64_t)MIB));
-	printf("  %-24s %10s %19s %8s %12s %10s\n", "memory", "register", "(min .. max)", "/ ours",
-	       "populate", "runs");
+	printf("%s: %zu MiB, beside %zu other regions, %d samples, ours mapped by PMD: at least %ld MiB\n",
+	       title, job->len / MIB, job->live, SAMPLES, (long)(least / (int64_t)MIB));
+	printf("  %-24s %10s %19s %7s %10s %19s %7s %12s %10s\n", "memory", "register",
+	       "(min .. max)", "/ ours", "unmap", "(min .. max)", "/ ours", "populate", "runs");
 	for (int k = 0; k < REGISTRATION_KINDS; k++) {
-		double m = median(registers[k], SAMPLES);
-
-		if (!k)
-			ours = m;
-		printf("  %-24s %7.2f ms (%6.2f .. %6.2f) %8.2f %9.1f ms %10lu\n",
-		       registration_name((enum registration_kind)k), m, registers[k][0],
-		       registers[k][SAMPLES - 1], m / ours, median(populates[k], SAMPLES),
+		printf("  %-24s", registration_name((enum registration_kind)k));
+		print_times(ms[k][0], REGISTER, &our_register);
+		print_times(ms[k][0], UNMAP, &our_unmap);
+		printf(" %9.1f ms %10lu\n",
+		       sample_spread(ms[k][0], SAMPLES, COLUMNS, POPULATE).median,
 		       (unsigned long)results[0].samples[k].runs);
 	}
 	fflush(stdout);
@@ -111,7 +152,7 @@ static void report(const char *title, const struct job *job)
 
 int main(int argc, char **argv)
 {
-	struct job job;
+	struct job job = { 0 };
 
 	if (argc < 2 || argc > 3) {
 		fprintf(stderr, "usage: bench-register BDF [MIB]\n");
@@ -124,6 +165,9 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	report("memory as it is", &job);
+	job.live = MANY;
+	report("memory as it is", &job);
+	job.live = 0;
 	hugetlb_pool_set(0);
 	if (use_memory_up() || hugetlb_pool_set(job.len)) {
 		fprintf(stderr, "bench-register: could not use memory up\n");

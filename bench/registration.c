@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #include "registration.h"
 
@@ -31,32 +32,48 @@ const char *registration_name(enum registration_kind kind)
 	return kinds[kind].name;
 }
 
-uint64_t physical_runs(const void *va, size_t len)
+bool physical_pages(const void *va, size_t len, uint64_t *physical)
 {
-	uint64_t entries[512], last = 0, runs = 0;
 	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	size_t n = len / PAGE;
+	size_t n = len / PAGE, i = 0;
 
-	for (size_t i = 0; fd >= 0 && i < n;) {
-		size_t want = n - i < 512 ? n - i : 512;
-		ssize_t got = pread(fd, entries, want * sizeof(*entries),
-				    (off_t)(((uintptr_t)va / PAGE + i) * sizeof(*entries)));
+	while (fd >= 0 && i < n) {
+		ssize_t got = pread(fd, physical + i, (n - i) * sizeof(*physical),
+				    (off_t)(((uintptr_t)va / PAGE + i) * sizeof(*physical)));
 
-		if (got != (ssize_t)(want * sizeof(*entries))) {
-			runs = 0;
+		if (got <= 0)
 			break;
-		}
-		for (size_t j = 0; j < want; j++) {
-			uint64_t frame = entries[j] & PM_PRESENT ? entries[j] & PM_FRAME : 0;
+		for (size_t end = i + (size_t)got / sizeof(*physical); i < end; i++) {
+			uint64_t frame = physical[i] & PM_FRAME;
 
-			runs += !frame || frame != last + 1;
-			last = frame;
+			if (!(physical[i] & PM_PRESENT) || !frame)
+				goto out;
+			physical[i] = frame * PAGE;
 		}
-		i += want;
 	}
+out:
 	if (fd >= 0)
 		close(fd);
+	return i == n;
+}
+
+uint64_t physical_runs(const void *va, size_t len)
+{
+	uint64_t *physical = calloc(len / PAGE + 1, sizeof(*physical)), runs = 0;
+
+	if (physical && physical_pages(va, len, physical))
+		for (size_t i = 0; i < len / PAGE; i++)
+			runs += !i || physical[i] != physical[i - 1] + PAGE;
+	free(physical);
 	return runs;
+}
+
+uint64_t page_faults(void)
+{
+	struct rusage usage = { 0 };
+
+	getrusage(RUSAGE_SELF, &usage);
+	return (uint64_t)usage.ru_minflt + (uint64_t)usage.ru_majflt;
 }
 
 int64_t pmd_mapped(const void *va)
@@ -143,8 +160,8 @@ int use_memory_up(void)
 	return 0;
 }
 
-static int measure_kind(struct vdma_arena *arena, size_t len, enum registration_kind kind,
-			struct registration_sample *sample)
+int registration_measure_one(struct vdma_arena *arena, size_t len, enum registration_kind kind,
+			     registration_look *look, void *ctx, struct registration_sample *sample)
 {
 	struct vdma_region_opts opts = {
 		.size = sizeof(opts),
@@ -152,20 +169,39 @@ static int measure_kind(struct vdma_arena *arena, size_t len, enum registration_
 		.page_size = kinds[kind].page_size,
 	};
 	struct vdma_region_info info = { .size = sizeof(info) };
+	struct vdma_stats before = { .size = sizeof(before) }, after = before;
 	struct vdma_region *region;
+	uint64_t faults;
 	int err;
 
+	err = vdma_arena_stats(arena, &before);
+	if (err)
+		return err;
+	faults = page_faults();
 	err = vdma_region_create(arena, len, &opts, &region);
 	if (err)
 		return err;
+	sample->faults = page_faults() - faults;
 	err = vdma_region_query(region, &info);
+	if (!err)
+		err = vdma_arena_stats(arena, &after);
 	if (!err) {
 		sample->populate_ms = (double)info.populate_ns / 1e6;
 		sample->register_ms = (double)info.map_ns / 1e6;
 		sample->dma_entries = info.dma_entries;
+		sample->map_calls = after.map.calls - before.map.calls;
 		sample->runs = physical_runs(vdma_region_buf(region).va, len);
 	}
+	if (!err && look) {
+		const struct vdma_buf buf = vdma_region_buf(region);
+
+		look(&buf, ctx);
+	}
+	before = after;
 	vdma_region_destroy(region);
+	if (!err)
+		err = vdma_arena_stats(arena, &after);
+	sample->unmap_ms = (double)(after.unmap.sum_ns - before.unmap.sum_ns) / 1e6;
 	return err;
 }
 
@@ -177,7 +213,8 @@ int registration_measure(struct vdma_arena *arena, size_t len, int round,
 	for (int i = 0; i < REGISTRATION_KINDS && !err; i++) {
 		int kind = (round + i) % REGISTRATION_KINDS;
 
-		err = measure_kind(arena, len, (enum registration_kind)kind, &samples[kind]);
+		err = registration_measure_one(arena, len, (enum registration_kind)kind, NULL, NULL,
+					       &samples[kind]);
 	}
 	return err;
 }

@@ -9,7 +9,8 @@
  * translation takes when the next needs it is the difference to that.
  *
  * Translation looks neither at regions nor at memory. So a region has one page
- * of memory here, however far the pointers are apart.
+ * of memory here, however far the pointers are apart. Of vdma_iova_any() the pointers
+ * are into 64 MiB that were imported.
  */
 #include <math.h>
 #include <stdio.h>
@@ -26,8 +27,10 @@
 #define GIB ((size_t)1 << 30)
 #define SIZE_2M ((size_t)2 << 20)
 #define PACKET 2048
+/* Memory at a pointer, which has to be there: as much for every row. */
+#define IMPORTED ((size_t)64 << 20)
 
-enum column { LOOP, IOVA, CHECKED, PEER, COLUMNS };
+enum column { LOOP, IOVA, CHECKED, FOREIGN, PEER, COLUMNS };
 
 struct job {
 	unsigned int regions;
@@ -67,9 +70,20 @@ static inline uint64_t checked(const void *with, const void *va)
 	return vdma_iova_checked(with, va, PACKET);
 }
 
+static inline uint64_t foreign(const void *with, const void *va)
+{
+	return vdma_iova_any(with, va, PACKET);
+}
+
 BURST_OF(burst_nothing, nothing)
-BURST_OF(burst_iova, iova)
 BURST_OF(burst_checked, checked)
+BURST_OF(burst_foreign, foreign)
+
+static __attribute__((noinline)) void burst_iova(const void *with, void *const *vas,
+						 uint64_t *restrict ring)
+{
+	vdma_iova_burst(with, vas, ring, BURST_LEN);
+}
 
 static void fail(const char *what)
 {
@@ -91,12 +105,22 @@ static struct vdma_arena *make_arena(unsigned int regions)
 	return arena;
 }
 
-static void point(const struct job *job, char *base, void **vas)
+static void point(const struct job *job, char *base, size_t span, void **vas)
 {
-	uint64_t rng = (uint64_t)getpid() << 1 | 1, packets = job->span / PACKET;
+	uint64_t rng = (uint64_t)getpid() << 1 | 1, packets = span / PACKET;
 
 	for (size_t i = 0; i < POINTERS; i++)
 		vas[i] = base + PACKET * (job->sequential ? i : random_below(&rng, packets));
+}
+
+static char *import(struct vdma_arena *arena)
+{
+	struct vdma_region *region;
+	char *va = aligned_alloc(SIZE_2M, IMPORTED);
+
+	if (!va || vdma_region_import_user(arena, va, IMPORTED, NULL, &region))
+		fail("import");
+	return va;
 }
 
 /* The same regions in DPDK, over address space that nobody uses. False if it does not take all. */
@@ -113,7 +137,7 @@ static bool fill_peer(const struct job *job, char *base)
 }
 
 static void measure_mode(enum mode mode, const struct vdma_arena *arena, void *const *vas,
-			 double *took)
+			 void *const *alien, double *took)
 {
 	switch (mode) {
 #define MODE(m) \
@@ -121,6 +145,7 @@ static void measure_mode(enum mode mode, const struct vdma_arena *arena, void *c
 		took[LOOP] = translate_loop(m, nothing, burst_nothing, arena, vas); \
 		took[IOVA] = translate_loop(m, iova, burst_iova, arena, vas); \
 		took[CHECKED] = translate_loop(m, checked, burst_checked, arena, vas); \
+		took[FOREIGN] = translate_loop(m, foreign, burst_foreign, arena, alien); \
 		break
 		MODE(THROUGHPUT);
 		MODE(LATENCY);
@@ -131,7 +156,7 @@ static void measure_mode(enum mode mode, const struct vdma_arena *arena, void *c
 
 static void measure(const void *arg, int out)
 {
-	static void *ours[POINTERS], *theirs[POINTERS];
+	static void *ours[POINTERS], *theirs[POINTERS], *alien[POINTERS];
 	const struct job *job = arg;
 	struct vdma_arena *arena = make_arena(job->regions);
 	char *base = vdma_va(arena, 0), *map;
@@ -144,14 +169,15 @@ static void measure(const void *arg, int out)
 		exit(1);
 	}
 	map += -(uintptr_t)map % SIZE_2M;
-	point(job, base, ours);
-	point(job, map, theirs);
+	point(job, base, job->span, ours);
+	point(job, map, job->span, theirs);
+	point(job, import(arena), IMPORTED, alien);
 	peer = fill_peer(job, map);
 	for (unsigned int i = 0; i < job->samples; i++) {
 		double took[MODES][COLUMNS];
 
 		for (int mode = 0; mode < MODES; mode++) {
-			measure_mode((enum mode)mode, arena, ours, took[mode]);
+			measure_mode((enum mode)mode, arena, ours, alien, took[mode]);
 			took[mode][PEER] = peer ? peer_translate((enum mode)mode, theirs) : NAN;
 		}
 		sample_put(out, took, sizeof(took));
@@ -174,7 +200,7 @@ static void rows(const struct job *job)
 
 		printf("%5u, %3zu GiB, %-10s  %-12s", job->regions, job->span / GIB,
 		       job->sequential ? "sequential" : "random", modes[mode]);
-		for (size_t c = LOOP; c <= CHECKED; c++)
+		for (size_t c = LOOP; c <= FOREIGN; c++)
 			print(sample_spread(records, n, MODES * COLUMNS, first + c));
 		if (isnan(((const double *)records)[PEER])) {
 			puts("  -");
@@ -197,7 +223,7 @@ int main(int argc, char **argv)
 	}
 	printf("ns: median (min to max) of %u samples; peer: %s; -: it takes no so many regions\n"
 	       "%-38s  the loop by itself   vdma_iova            vdma_iova_checked    "
-	       "rte_mem_virt2memseg  its ratio to vdma_iova_checked\n",
+	       "vdma_iova_any        rte_mem_virt2memseg  its ratio to vdma_iova_checked\n",
 	       PROCESSES * samples, peer_name(), "regions");
 	for (size_t i = 0; i < sizeof(jobs) / sizeof(jobs[0]); i++) {
 		struct job job = jobs[i];

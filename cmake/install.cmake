@@ -9,11 +9,31 @@ install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/ DESTINATION ${CMAKE_INSTALL_INC
 install(TARGETS vdma vdma_static EXPORT vdma
 	LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
 	ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+if(VDMA_HEAP)
+	install(TARGETS vdma_heap vdma_heap_static EXPORT vdma
+		LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
+		ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+endif()
+if(TARGET vdma_dpdk)
+	install(TARGETS vdma_dpdk vdma_dpdk_static EXPORT vdma
+		LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
+		ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+endif()
 install(TARGETS vdma_preload LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(FILES ${PROJECT_SOURCE_DIR}/docs/man/map_contig.4
 	DESTINATION ${CMAKE_INSTALL_MANDIR}/man4)
-install(FILES ${PROJECT_SOURCE_DIR}/docs/man/vdma_arena_stats.3
+install(FILES ${PROJECT_SOURCE_DIR}/docs/man/vdma_arena_share.3
+	${PROJECT_SOURCE_DIR}/docs/man/vdma_arena_stats.3
+	${PROJECT_SOURCE_DIR}/docs/man/vdma_buf.3
+	${PROJECT_SOURCE_DIR}/docs/man/vdma_constraints.3
+	${PROJECT_SOURCE_DIR}/docs/man/vdma_dpdk.3
 	${PROJECT_SOURCE_DIR}/docs/man/vdma_explain_iova.3
+	${PROJECT_SOURCE_DIR}/docs/man/vdma_malloc.3
+	${PROJECT_SOURCE_DIR}/docs/man/vdma_observer_add.3
+	${PROJECT_SOURCE_DIR}/docs/man/vdma_pool.3
+	${PROJECT_SOURCE_DIR}/docs/man/vdma_region.3
+	${PROJECT_SOURCE_DIR}/docs/man/vdma_region_import.3
+	${PROJECT_SOURCE_DIR}/docs/man/vdma_ring.3
 	DESTINATION ${CMAKE_INSTALL_MANDIR}/man3)
 install(EXPORT vdma NAMESPACE vdma:: FILE vdma-targets.cmake DESTINATION ${package_dir})
 
@@ -31,3 +51,15 @@ file(RELATIVE_PATH up /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)
 string(REGEX REPLACE "/$" "" PC_UP "${up}")
 configure_file(${PROJECT_SOURCE_DIR}/cmake/vdma.pc.in ${CMAKE_CURRENT_BINARY_DIR}/vdma.pc @ONLY)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/vdma.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+if(VDMA_HEAP)
+	configure_file(${PROJECT_SOURCE_DIR}/cmake/vdma-heap.pc.in
+		${CMAKE_CURRENT_BINARY_DIR}/vdma-heap.pc @ONLY)
+	install(FILES ${CMAKE_CURRENT_BINARY_DIR}/vdma-heap.pc
+		DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+endif()
+if(TARGET vdma_dpdk)
+	configure_file(${PROJECT_SOURCE_DIR}/cmake/vdma-dpdk.pc.in
+		${CMAKE_CURRENT_BINARY_DIR}/vdma-dpdk.pc @ONLY)
+	install(FILES ${CMAKE_CURRENT_BINARY_DIR}/vdma-dpdk.pc
+		DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+endif()

@@ -37,16 +37,25 @@
 #define VDMA_H
 
 #include <vdma/arena.h>
+#include <vdma/barrier.h>
 #include <vdma/buf.h>
+#include <vdma/constraints.h>
 #include <vdma/device.h>
+#include <vdma/dpdk.h>
 #include <vdma/explain.h>
+#include <vdma/heap.h>
+#include <vdma/import.h>
 #include <vdma/ioas.h>
+#include <vdma/join.h>
 #include <vdma/mmap.h>
 #include <vdma/mmio.h>
+#include <vdma/observer.h>
 #include <vdma/owner.h>
 #include <vdma/pci.h>
+#include <vdma/pool.h>
 #include <vdma/region.h>
 #include <vdma/removal.h>
+#include <vdma/ring.h>
 #include <vdma/stats.h>
 #include <vdma/typed_mem.h>
 #include <vdma/types.h>

@@ -12,6 +12,8 @@
 #include <vdma/region.h>
 #include <vdma/types.h>
 
+#include "host.h"
+
 /* A backend's own; it begins as the backend says. */
 struct vdma_space;
 
@@ -34,8 +36,12 @@ struct vdma_backend_ops {
 	int (*create)(struct vdma_space **space);
 	void (*destroy)(struct vdma_space *space);
 
-	/* Opens a device through the space: its descriptor, or -errno. @group: -1 for none. */
-	int (*attach)(struct vdma_space *space, const char *bdf, int group);
+	/*
+	 * Opens a device through the space: its descriptor, or -errno. @group: -1 for
+	 * none. @token: NULL for none; the device is one that can have it.
+	 */
+	int (*attach)(struct vdma_space *space, const char *bdf, int group,
+		      const struct vdma_token *token);
 
 	/*
 	 * Closes it. With the last device of a space all mappings are gone
@@ -43,12 +49,18 @@ struct vdma_backend_ops {
 	 */
 	void (*detach)(struct vdma_space *space, int group, int fd);
 
+	/*
+	 * The descriptor of a group that devices of the space were opened through, or
+	 * -ENOENT: of their own nodes the kernel knows whose they are.
+	 */
+	int (*group_fd)(const struct vdma_space *space, int group);
+
 	/* While a device is attached. */
 	int (*state)(struct vdma_space *space, struct vdma_space_state *state);
 
 	/*
 	 * Would mapping @bytes in @entries calls be refused? @charged: what
-	 * the process will have locked for other spaces by then.
+	 * will be locked by then for other spaces of this backend.
 	 */
 	int (*room)(struct vdma_space *space, uint64_t bytes, uint64_t entries, uint64_t charged);
 

@@ -18,6 +18,7 @@
 #define CONTAINER "/dev/vfio/vfio"
 #define UDEV "SUBSYSTEM==\"vfio\""
 #define UNSAFE "/sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts"
+#define UNSAFE_IOMMUFD "/sys/module/iommufd/parameters/allow_unsafe_interrupts"
 
 struct group {
 	LIST_ENTRY(group) link;
@@ -77,6 +78,12 @@ int vdma_container_open(struct vdma_container *c, unsigned long iommu)
 close:
 	vdma_sys_close(c->fd);
 	return ret;
+}
+
+void vdma_container_from(struct vdma_container *c, int iommufd)
+{
+	*c = (struct vdma_container){ .fd = iommufd };
+	LIST_INIT(&c->groups);
 }
 
 void vdma_container_close(struct vdma_container *c)
@@ -151,7 +158,7 @@ static int join_group(struct vdma_container *c, const char *bdf, int number, str
 		err = explain_join(c, err, first, number, bdf);
 		goto close;
 	}
-	if (first) {
+	if (first && c->iommu) {
 		err = vdma_sys_ioctl(c->fd, VFIO_SET_IOMMU, (void *)c->iommu);
 		if (err < 0) {
 			err = explain_set_iommu(c, err);
@@ -177,7 +184,7 @@ static void put_group(struct group *group)
 	free(group);
 }
 
-static struct group *find_group(struct vdma_container *c, int number)
+static struct group *find_group(const struct vdma_container *c, int number)
 {
 	struct group *group;
 
@@ -187,9 +194,33 @@ static struct group *find_group(struct vdma_container *c, int number)
 	return NULL;
 }
 
-int vdma_container_attach(struct vdma_container *c, const char *bdf, int number)
+int vdma_container_group_fd(const struct vdma_container *c, int number)
+{
+	const struct group *group = find_group(c, number);
+
+	return group ? group->fd : -ENOENT;
+}
+
+static int explain_device(const struct vdma_container *c, int err, int group, const char *bdf,
+			  const struct vdma_token *token)
+{
+	switch (-err) {
+	case EACCES: return vdma_backend_wrong_token(err, bdf, token);
+	case EADDRINUSE: return vdma_backend_reserved(err, group, bdf);
+	case EPERM:
+		if (!has_iommu(c))
+			return no_rawio(err);
+		if (!c->iommu) /* which is not asked before */
+			return vdma_backend_unsafe_irq(err, UNSAFE_IOMMUFD);
+	}
+	return vdma_fail_sys(err, "VFIO_GROUP_GET_DEVICE_FD, %s in group %d", bdf, group);
+}
+
+int vdma_container_attach(struct vdma_container *c, const char *bdf, int number,
+			  const struct vdma_token *token)
 {
 	struct group *group = find_group(c, number);
+	char name[80];
 	int fd, err;
 
 	if (!group) {
@@ -197,12 +228,11 @@ int vdma_container_attach(struct vdma_container *c, const char *bdf, int number)
 		if (err)
 			return err;
 	}
-	fd = vdma_sys_ioctl(group->fd, VFIO_GROUP_GET_DEVICE_FD, (void *)bdf);
+	snprintf(name, sizeof(name), "%s%s%s", bdf, token ? " vf_token=" : "",
+		 token ? token->s : "");
+	fd = vdma_sys_ioctl(group->fd, VFIO_GROUP_GET_DEVICE_FD, name);
 	if (fd < 0) {
-		err = fd == -EPERM && !has_iommu(c) ?
-			      no_rawio(fd) :
-			      vdma_fail_sys(fd, "VFIO_GROUP_GET_DEVICE_FD, %s in group %d", bdf,
-					    number);
+		err = explain_device(c, fd, number, bdf, token);
 		put_group(group);
 		return err;
 	}

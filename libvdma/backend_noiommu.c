@@ -37,7 +37,8 @@ static void noiommu_destroy(struct vdma_space *space)
 	free(space);
 }
 
-static int attach_vfio(struct vdma_space *space, const char *bdf, int group)
+static int attach_vfio(struct vdma_space *space, const char *bdf, int group,
+		       const struct vdma_token *token)
 {
 	int fd, err;
 
@@ -46,7 +47,7 @@ static int attach_vfio(struct vdma_space *space, const char *bdf, int group)
 		if (err)
 			return err;
 	}
-	fd = vdma_container_attach(&space->container, bdf, group);
+	fd = vdma_container_attach(&space->container, bdf, group, token);
 	if (fd >= 0)
 		space->devices++;
 	else if (!space->devices)
@@ -76,9 +77,15 @@ static int attach_uio(const char *bdf)
 	return err;
 }
 
-static int noiommu_attach(struct vdma_space *space, const char *bdf, int group)
+static int noiommu_attach(struct vdma_space *space, const char *bdf, int group,
+			  const struct vdma_token *token)
 {
-	return group < 0 ? attach_uio(bdf) : attach_vfio(space, bdf, group);
+	return group < 0 ? attach_uio(bdf) : attach_vfio(space, bdf, group, token);
+}
+
+static int noiommu_group_fd(const struct vdma_space *space, int group)
+{
+	return space->devices ? vdma_container_group_fd(&space->container, group) : -ENOENT;
 }
 
 static void noiommu_detach(struct vdma_space *space, int group, int fd)
@@ -124,6 +131,7 @@ const struct vdma_backend_ops vdma_backend_noiommu = {
 	.destroy = noiommu_destroy,
 	.attach = noiommu_attach,
 	.detach = noiommu_detach,
+	.group_fd = noiommu_group_fd,
 	.state = noiommu_state,
 	.room = noiommu_room,
 };

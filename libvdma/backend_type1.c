@@ -43,9 +43,15 @@ static void type1_destroy(struct vdma_space *space)
 	free(space);
 }
 
-static int type1_attach(struct vdma_space *space, const char *bdf, int group)
+static int type1_attach(struct vdma_space *space, const char *bdf, int group,
+			const struct vdma_token *token)
 {
-	return vdma_container_attach(&space->container, bdf, group);
+	return vdma_container_attach(&space->container, bdf, group, token);
+}
+
+static int type1_group_fd(const struct vdma_space *space, int group)
+{
+	return vdma_container_group_fd(&space->container, group);
 }
 
 static void type1_detach(struct vdma_space *space, int group, int fd)
@@ -214,11 +220,15 @@ static int type1_map(struct vdma_space *space, const void *va, uint64_t iova, ui
 		space->entries++;
 		return 0;
 	}
-	if (err == -ENOSPC)
-		return no_entries(space, err, 1, 0);
-	/* type1 answers ENOMEM for the limit as well. */
-	if (err == -ENOMEM && !vdma_host_memlock(&m) && vdma_backend_exceeds(&m, len))
-		return vdma_backend_over_memlock(&m, len, 0, err);
+	switch (-err) {
+	case ENOSPC: return no_entries(space, err, 1, 0);
+	case EEXIST: return vdma_backend_overlap(err, iova, len);
+	case EFAULT:
+	case EOPNOTSUPP: return vdma_backend_cannot_pin(err, "VFIO's type1", true, len);
+	case ENOMEM: /* for the limit as well */
+		if (!vdma_host_memlock(&m) && vdma_backend_exceeds(&m, len))
+			return vdma_backend_over_memlock(&m, len, 0, err);
+	}
 	return vdma_fail_sys(err, "VFIO_IOMMU_MAP_DMA of %s at IOVA 0x%llx", vdma_bytes(len).s,
 			     (unsigned long long)iova);
 }
@@ -237,6 +247,7 @@ static int type1_unmap(struct vdma_space *space, uint64_t iova, uint64_t len)
 				     vdma_bytes(len).s, (unsigned long long)iova);
 	if (unmap.size != len)
 		return vdma_backend_short_unmap(iova, len, unmap.size);
+	space->entries--;
 	return 0;
 }
 
@@ -247,6 +258,7 @@ const struct vdma_backend_ops vdma_backend_type1 = {
 	.destroy = type1_destroy,
 	.attach = type1_attach,
 	.detach = type1_detach,
+	.group_fd = type1_group_fd,
 	.state = type1_state,
 	.room = type1_room,
 	.map = type1_map,

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "arena.h"
+#include "constraints.h"
 #include "explain.h"
 #include "opts.h"
 #include "owner.h"
@@ -24,28 +25,36 @@
 #define PAGE 4096
 #define MIB (UINT64_C(1) << 20)
 #define CHUNK (64 * MIB)
-#define MAX_ALIGN (UINT64_C(1) << 30)
 /* Buffers in a chunk whose gaps are quickly looked through. */
 #define FEW 16
 
-static int check(uint64_t len, const struct vdma_buf_opts *o)
+static int get_opts(const struct vdma_buf_opts *opts, struct vdma_constraints *c, uint32_t *flags)
 {
-	bool powers = !(o->align & (o->align - 1)) && !(o->boundary & (o->boundary - 1));
+	struct vdma_buf_opts o;
+	int err = vdma_opts_get(&o, sizeof(o), opts, offsetof(struct vdma_buf_opts, constraints));
 
-	if (!len || len > UINT64_MAX / 2 || !powers || o->align > MAX_ALIGN ||
-	    (o->boundary && o->boundary < len) || o->address_bits > 64 ||
-	    o->contiguity > VDMA_CONTIG_INDIFFERENT || o->flags & ~VDMA_BUF_ZERO)
-		return vdma_fail(
-			VDMA_CAUSE_ARGUMENT,
-			&(struct vdma_facts){ .need = len, .limit = o->boundary },
-			"There is no buffer of 0x%llx bytes, aligned to 0x%llx, that crosses no "
-			"multiple of 0x%llx, below 2^%u, with contiguity %d and flags 0x%x: it has at "
-			"least 1 byte, alignment and boundary are powers of two, alignment at most "
-			"1 GiB, the boundary at least its length, address_bits at most 64.",
-			(unsigned long long)len, (unsigned long long)o->align,
-			(unsigned long long)o->boundary, o->address_bits, (int)o->contiguity,
-			o->flags);
+	if (err)
+		return err;
+	*flags = o.flags;
+	if (o.constraints)
+		return vdma_constraints_get(c, o.constraints,
+					    o.align || o.boundary || o.address_bits ||
+						    o.contiguity);
+	c->address_bits = o.address_bits;
+	c->align = o.align;
+	c->boundary = o.boundary;
+	c->contiguity = o.contiguity;
 	return 0;
+}
+
+static int check(uint64_t len, const struct vdma_constraints *c, uint32_t flags)
+{
+	if (flags & ~VDMA_BUF_ZERO || len > UINT64_MAX / 2)
+		return vdma_fail(VDMA_CAUSE_ARGUMENT, &(struct vdma_facts){ .need = len },
+				 "There is no buffer of 0x%llx bytes with flags 0x%x: it has at most "
+				 "2^63 bytes, and one flag, VDMA_BUF_ZERO.",
+				 (unsigned long long)len, flags);
+	return vdma_constraints_check(c, len);
 }
 
 /*
@@ -53,31 +62,62 @@ static int check(uint64_t len, const struct vdma_buf_opts *o)
  * somebody who does, be it less: it was tried then, and will be when this is full.
  */
 static bool suits(const struct vdma_arena *arena, const struct vdma_chunk *chunk,
-		  const struct vdma_buf_opts *o)
+		  const struct vdma_constraints *c)
 {
-	if (chunk->stuck || (chunk->address_bits && !o->address_bits))
+	if (chunk->stuck || (chunk->address_bits && !c->address_bits) || chunk->node != c->node)
 		return false;
 	if (arena->slots) /* all of it is one run each */
 		return true;
-	switch (o->contiguity) {
+	switch (c->contiguity) {
 	case VDMA_CONTIG_REQUIRED: return chunk->region->provider == VDMA_PROVIDER_CONTIG;
 	case VDMA_CONTIG_INDIFFERENT: return chunk->region->provider == VDMA_PROVIDER_ANON;
 	default: return chunk->contiguity != VDMA_CONTIG_INDIFFERENT;
 	}
 }
 
-static void request(uint64_t len, const struct vdma_buf_opts *o, struct vdma_iova_request *req)
+static void request(uint64_t len, const struct vdma_constraints *c, struct vdma_iova_request *req)
 {
 	/* What is not longer than a boundary inside of a unit crosses none, at the unit's start. */
 	*req = (struct vdma_iova_request){
 		.len = len,
-		.align = o->align,
-		.boundary = o->boundary >> UNIT_SHIFT ? o->boundary : 0,
-		.limit = UINT64_MAX,
+		.align = c->align,
+		.boundary = c->boundary >> UNIT_SHIFT ? c->boundary : 0,
+		.limit = vdma_constraints_limit(c->address_bits),
 		.bottom_up = true,
 	};
-	if (o->address_bits && o->address_bits < 64)
-		req->limit = (UINT64_C(1) << o->address_bits) - 1;
+}
+
+/* Places @req so that it is in @max pages of @granule at most; false if it cannot be. */
+static bool in_few(struct vdma_iova_request *req, uint64_t granule, uint32_t max)
+{
+	if ((req->len - 1) / granule >= max)
+		return false;
+	/* Anywhere, it may be in one more. */
+	if ((req->len + granule - 2) / granule < max)
+		return true;
+	if (req->len > granule)
+		req->align = req->align > granule ? req->align : granule;
+	else if (!req->boundary || req->boundary > granule)
+		req->boundary = granule;
+	return true;
+}
+
+/* Out of pages, where they count. */
+__attribute__((noinline)) static bool cut_few(struct vdma_chunk *chunk, uint32_t max,
+					      struct vdma_iova_request req, uint64_t *iova)
+{
+	const struct vdma_memory *memory = &chunk->region->memory;
+
+	return (memory->extents == 1 || in_few(&req, memory->granule, max)) &&
+	       !vdma_iova_alloc(&chunk->space, &req, iova);
+}
+
+/* Takes it out of a chunk, if that has room. */
+static inline bool cut(struct vdma_chunk *chunk, const struct vdma_constraints *c,
+		       const struct vdma_iova_request *req, uint64_t *iova)
+{
+	return c->max_segments ? cut_few(chunk, c->max_segments, *req, iova) :
+				 !vdma_iova_alloc(&chunk->space, req, iova);
 }
 
 /* From @first to @last there is a buffer now, or is none any more. */
@@ -150,14 +190,17 @@ void vdma_buf_release(void *ctx, const struct vdma_record *record)
 	release(chunk, record->iova, record->len);
 }
 
-/* Gives back what was taken as one, and nothing else: not a part of a buffer, not two. */
-static int give_back(struct vdma_chunk *chunk, uint64_t iova, uint64_t len)
+static inline bool is_buffer(const struct vdma_chunk *chunk, uint64_t iova, uint64_t len)
 {
 	uint64_t first = unit_of(chunk, iova), last = unit_of(chunk, iova + (len - 1));
 
-	if (!len || last < first || !is_start(chunk, first) || end_from(chunk, first) != last)
-		return -EINVAL;
-	return release(chunk, iova, len);
+	return len && last >= first && is_start(chunk, first) && end_from(chunk, first) == last;
+}
+
+/* Gives back what was taken as one, and nothing else: not a part of a buffer, not two. */
+static int give_back(struct vdma_chunk *chunk, uint64_t iova, uint64_t len)
+{
+	return is_buffer(chunk, iova, len) ? release(chunk, iova, len) : -EINVAL;
 }
 
 /* The same if the arena checks: it knows each buffer, and holds back what was one. */
@@ -241,28 +284,31 @@ static int lay_tree(struct vdma_chunk *chunk)
 }
 
 static int chunk_create(struct vdma_arena *arena, uint64_t len, enum vdma_provider provider,
-			const struct vdma_buf_opts *o, const void *pc, struct vdma_chunk **out)
+			const struct vdma_constraints *c, const void *pc, struct vdma_chunk **out)
 {
+	const struct vdma_constraints own = {
+		.size = sizeof(own),
+		.address_bits = c->address_bits,
+		.node = c->node,
+	};
 	struct vdma_region_opts opts = {
 		.size = sizeof(opts),
 		.provider = provider,
-		.address_bits = o->address_bits,
+		.constraints = &own,
 	};
 	struct vdma_chunk *chunk = calloc(1, sizeof(*chunk));
 	int err;
 
 	if (!chunk)
 		return vdma_fail_malloc(sizeof(*chunk));
-	err = vdma_region_create(arena, len, &opts, &chunk->region);
+	err = vdma_region_make(arena, len, &opts, true, pc, &chunk->region);
 	if (err) {
 		free(chunk);
 		return err;
 	}
-	chunk->address_bits = o->address_bits;
-	chunk->contiguity = o->contiguity;
-	/* Nobody looks at these without the lock of buffers. */
-	chunk->region->chunk = true;
-	chunk->region->born.pc = pc;
+	chunk->address_bits = c->address_bits;
+	chunk->node = c->node;
+	chunk->contiguity = c->contiguity;
 	vdma_poison(chunk->region->buf.va, chunk->region->buf.len);
 	LIST_INSERT_HEAD(&arena->chunks, chunk, link);
 	arena->nchunks++;
@@ -282,49 +328,54 @@ static int chunk_create(struct vdma_arena *arena, uint64_t len, enum vdma_provid
  * A larger alignment needs room to move in, and so does what could cross a larger
  * boundary, up to its own length.
  */
-static int grow_with(struct vdma_arena *arena, uint64_t len, const struct vdma_buf_opts *o,
+static int grow_with(struct vdma_arena *arena, uint64_t len, const struct vdma_constraints *c,
 		     enum vdma_provider provider, const void *pc, struct vdma_chunk **chunk)
 {
 	uint64_t sure = arena->slots ? PAGE : 2 * MIB, need = len, usual = CHUNK;
 	int err;
 
-	if (o->align > sure)
-		need += o->align;
-	if (o->boundary > sure && len > sure)
+	if (c->align > sure)
+		need += c->align;
+	if (c->boundary > sure && len > sure)
 		need += len;
 	need = (need + 2 * MIB - 1) & ~(2 * MIB - 1);
 	if (usual < need)
 		usual = need;
-	err = chunk_create(arena, usual, provider, o, pc, chunk);
+	err = chunk_create(arena, usual, provider, c, pc, chunk);
 	if (err && usual > need)
-		err = chunk_create(arena, need, provider, o, pc, chunk);
+		err = chunk_create(arena, need, provider, c, pc, chunk);
 	return err;
 }
 
-static int grow(struct vdma_arena *arena, uint64_t len, const struct vdma_buf_opts *o,
+static int grow(struct vdma_arena *arena, uint64_t len, const struct vdma_constraints *c,
 		const void *pc, struct vdma_chunk **chunk)
 {
-	static const enum vdma_provider order[] = {
-		VDMA_PROVIDER_CONTIG,
-		VDMA_PROVIDER_HUGETLB,
-		VDMA_PROVIDER_ANON,
-	};
-	size_t i, n = o->contiguity == VDMA_CONTIG_REQUIRED ? 1 : 3;
+	const enum vdma_provider *order;
+	size_t n = vdma_constraints_order(c->contiguity, arena->slots, &order), i;
+	struct vdma_why why = { .cause = VDMA_CAUSE_NONE };
 	int err = 0;
 
-	if (arena->slots)
-		return grow_with(arena, len, o, VDMA_PROVIDER_CONTIG, pc, chunk);
-	for (i = o->contiguity == VDMA_CONTIG_INDIFFERENT ? 2 : 0; i < n; i++) {
-		err = grow_with(arena, len, o, order[i], pc, chunk);
-		if (!err)
+	for (i = 0; i < n; i++) {
+		uint64_t granule = c->max_segments ? vdma_region_granule(order[i], 0) : 0;
+
+		if (granule && (len - 1) / granule >= c->max_segments)
+			err = vdma_fail_segments(c, len, granule, &why);
+		else
+			err = grow_with(arena, len, c, order[i], pc, chunk);
+		if (!err) {
+			(*chunk)->region->why = why;
 			return 0;
+		}
+		if (i < n - 1)
+			vdma_why_add(&why);
 	}
+	vdma_why_free(&why);
 	return err;
 }
 
 /* A chunk has room for what it was made for, but where the window had only places between. */
 static int misplaced(struct vdma_arena *arena, struct vdma_chunk *chunk,
-		     const struct vdma_buf_opts *o, const struct vdma_iova_request *req,
+		     const struct vdma_constraints *c, const struct vdma_iova_request *req,
 		     const void *pc)
 {
 	chunk_give_up(arena, chunk, pc);
@@ -332,12 +383,12 @@ static int misplaced(struct vdma_arena *arena, struct vdma_chunk *chunk,
 			 "%s, aligned to 0x%llx and crossing no multiple of 0x%llx, do not fit into "
 			 "the arena, which has no free run at a multiple of 2 MiB. Create the arena "
 			 "with a larger window, or destroy regions.",
-			 vdma_bytes(req->len).s, (unsigned long long)o->align,
-			 (unsigned long long)o->boundary);
+			 vdma_bytes(req->len).s, (unsigned long long)c->align,
+			 (unsigned long long)c->boundary);
 }
 
 /* A chunk that has room, in which it is taken then; or NULL. */
-static struct vdma_chunk *take(struct vdma_arena *arena, const struct vdma_buf_opts *o,
+static struct vdma_chunk *take(struct vdma_arena *arena, const struct vdma_constraints *c,
 			       struct vdma_iova_request *req, bool gaps, uint64_t *iova)
 {
 	struct vdma_chunk *chunk;
@@ -345,7 +396,7 @@ static struct vdma_chunk *take(struct vdma_arena *arena, const struct vdma_buf_o
 	LIST_FOREACH(chunk, &arena->chunks, link)
 	{
 		req->blocks_only = !gaps && chunk->space.live > FEW;
-		if (suits(arena, chunk, o) && !vdma_iova_alloc(&chunk->space, req, iova))
+		if (suits(arena, chunk, c) && cut(chunk, c, req, iova))
 			break;
 	}
 	return chunk;
@@ -358,7 +409,7 @@ static struct vdma_chunk *take(struct vdma_arena *arena, const struct vdma_buf_o
  * is held back goes only if there is nothing else. Out of line, for its frame is large.
  */
 __attribute__((noinline)) static int find_more(struct vdma_arena *arena,
-					       const struct vdma_buf_opts *o,
+					       const struct vdma_constraints *c,
 					       struct vdma_iova_request *req, const void *pc,
 					       struct vdma_chunk **chunk, uint64_t *iova)
 {
@@ -366,42 +417,46 @@ __attribute__((noinline)) static int find_more(struct vdma_arena *arena,
 	int err;
 
 	vdma_keep_failure(&before);
-	err = grow(arena, req->len, o, pc, chunk);
+	err = grow(arena, req->len, c, pc, chunk);
 	if (!err) {
 		vdma_restore_failure(&before);
 		arena->cramped = false;
 		req->blocks_only = false;
-		return vdma_iova_alloc(&(*chunk)->space, req, iova) ?
-			       misplaced(arena, *chunk, o, req, pc) :
-			       0;
+		return cut(*chunk, c, req, iova) ? 0 : misplaced(arena, *chunk, c, req, pc);
 	}
 	if (!arena->cramped) {
-		*chunk = take(arena, o, req, true, iova);
+		*chunk = take(arena, c, req, true, iova);
 		arena->cramped = *chunk;
 	}
 	/* All of it, for the next one would take as long to find that there is no other. */
 	if (!*chunk && vdma_quarantine_release(&arena->freed_bufs, UINT64_MAX))
-		*chunk = take(arena, o, req, true, iova);
+		*chunk = take(arena, c, req, true, iova);
 	if (!*chunk)
 		return err;
 	vdma_restore_failure(&before);
 	return 0;
 }
 
-static int find(struct vdma_arena *arena, const struct vdma_buf_opts *o,
+static int find(struct vdma_arena *arena, const struct vdma_constraints *c,
 		struct vdma_iova_request *req, const void *pc, struct vdma_chunk **chunk,
 		uint64_t *iova)
 {
-	*chunk = take(arena, o, req, arena->cramped, iova);
-	return *chunk ? 0 : find_more(arena, o, req, pc, chunk, iova);
+	*chunk = take(arena, c, req, arena->cramped, iova);
+	return *chunk ? 0 : find_more(arena, c, req, pc, chunk, iova);
 }
 
 int vdma_buf_alloc(struct vdma_arena *arena, size_t len, const struct vdma_buf_opts *opts,
 		   struct vdma_buf *buf)
 {
-	const void *pc = __builtin_return_address(0);
+	return vdma_buf_make(arena, len, opts, __builtin_return_address(0), buf);
+}
+
+int vdma_buf_make(struct vdma_arena *arena, size_t len, const struct vdma_buf_opts *opts,
+		  const void *pc, struct vdma_buf *buf)
+{
+	struct vdma_constraints c = { .size = 0 };
 	struct vdma_iova_request req;
-	struct vdma_buf_opts o;
+	uint32_t flags = 0;
 	struct vdma_chunk *chunk;
 	struct vdma_buf all;
 	uint64_t iova = VDMA_IOVA_NONE;
@@ -409,17 +464,20 @@ int vdma_buf_alloc(struct vdma_arena *arena, size_t len, const struct vdma_buf_o
 
 	if (!buf)
 		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "An argument is NULL.");
-	err = vdma_arena_check(arena);
+	err = vdma_arena_check_own(arena);
+	if (!err && opts)
+		err = get_opts(opts, &c, &flags);
 	if (!err)
-		err = vdma_opts_get(&o, sizeof(o), opts, sizeof(o));
-	if (!err)
-		err = check(len, &o);
+		err = check(len, &c, flags);
+	/* No chunk holds that; and what one would have to be longer could wrap. */
+	if (!err && len > arena->window.len)
+		err = vdma_region_over_window(arena, len);
 	if (err)
 		return err;
-	request(len, &o, &req);
+	request(len, &c, &req);
 
 	pthread_mutex_lock(&arena->buf_lock);
-	err = find(arena, &o, &req, pc, &chunk, &iova);
+	err = find(arena, &c, &req, pc, &chunk, &iova);
 	if (!err && arena->checks) {
 		err = vdma_owner_add(arena, iova, len, pc);
 		if (err)
@@ -444,7 +502,7 @@ int vdma_buf_alloc(struct vdma_arena *arena, size_t len, const struct vdma_buf_o
 		.pa = all.pa == VDMA_PA_NONE ? VDMA_PA_NONE : all.pa + iova,
 	};
 	vdma_unpoison(buf->va, len);
-	if (o.flags & VDMA_BUF_ZERO)
+	if (flags & VDMA_BUF_ZERO)
 		memset(buf->va, 0, len);
 	return 0;
 }
@@ -458,7 +516,8 @@ static void shrink(struct vdma_arena *arena, struct vdma_chunk *chunk, const voi
 		return;
 	LIST_FOREACH(other, &arena->chunks, link)
 	if (other != chunk && !other->stuck && is_empty(other) &&
-	    other->address_bits == chunk->address_bits && other->contiguity == chunk->contiguity) {
+	    other->address_bits == chunk->address_bits && other->node == chunk->node &&
+	    other->contiguity == chunk->contiguity) {
 		chunk_give_up(arena, chunk, pc);
 		return;
 	}
@@ -477,14 +536,18 @@ static int no_such(struct vdma_arena *arena, const struct vdma_buf *buf)
 
 int vdma_buf_free(struct vdma_arena *arena, const struct vdma_buf *buf)
 {
-	const void *pc = __builtin_return_address(0);
+	return vdma_buf_drop(arena, buf, __builtin_return_address(0));
+}
+
+int vdma_buf_drop(struct vdma_arena *arena, const struct vdma_buf *buf, const void *pc)
+{
 	struct vdma_chunk *chunk;
 	struct vdma_buf all;
 	int err;
 
 	if (!buf)
 		return 0;
-	err = vdma_arena_check(arena);
+	err = vdma_arena_check_own(arena);
 	if (err)
 		return err;
 	err = -EINVAL;
@@ -505,11 +568,33 @@ int vdma_buf_free(struct vdma_arena *arena, const struct vdma_buf *buf)
 	return err ? no_such(arena, buf) : 0;
 }
 
+int vdma_buf_query(struct vdma_arena *arena, const struct vdma_buf *buf,
+		   struct vdma_region_info *info)
+{
+	struct vdma_chunk *chunk;
+	bool found;
+	int err;
+
+	if (!buf)
+		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "An argument is NULL.");
+	err = vdma_arena_check(arena);
+	if (err)
+		return err;
+	vdma_arena_lock_bufs(arena);
+	chunk = buf->iova % (1 << UNIT_SHIFT) ? NULL : vdma_chunk_of(arena, buf->iova);
+	found = chunk && (arena->checks ? vdma_owner_has(arena, buf->iova, buf->len) :
+					  is_buffer(chunk, buf->iova, buf->len));
+	if (found)
+		err = vdma_region_tell(chunk->region, info);
+	vdma_arena_unlock_bufs(arena);
+	return found ? err : no_such(arena, buf);
+}
+
 int vdma_buf_trim(struct vdma_arena *arena)
 {
 	const void *pc = __builtin_return_address(0);
 	struct vdma_chunk *chunk, *next;
-	int err, ret = vdma_arena_check(arena);
+	int err, ret = vdma_arena_check_own(arena);
 
 	if (ret)
 		return ret;

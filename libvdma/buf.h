@@ -29,11 +29,20 @@ struct vdma_chunk {
 	/* A bit for each unit: the first, and the last one of a buffer. */
 	uint64_t *starts, *ends;
 	uint64_t held; /* buffers that were freed, but are still taken */
-	/* What it was made for: buffers without a limit keep off those below one. */
+	/*
+	 * What it was made for: buffers without a limit keep off those below one, and those
+	 * for any node off those of one.
+	 */
 	uint32_t address_bits;
+	uint32_t node;
 	enum vdma_contiguity contiguity;
 	bool stuck; /* could not be destroyed; so it may be unmapped, and is no good */
 };
+
+/* vdma_buf_alloc() and vdma_buf_free() for the caller at @pc. */
+int vdma_buf_make(struct vdma_arena *arena, size_t len, const struct vdma_buf_opts *opts,
+		  const void *pc, struct vdma_buf *buf);
+int vdma_buf_drop(struct vdma_arena *arena, const struct vdma_buf *buf, const void *pc);
 
 /* The chunk that has this address, or NULL. */
 struct vdma_chunk *vdma_chunk_of(const struct vdma_arena *arena, vdma_iova_t iova);

@@ -15,9 +15,11 @@
 
 #include "explain.h"
 #include "guard.h"
+#include "import.h"
 #include "ioas.h"
 #include "opts.h"
 #include "probe.h"
+#include "share.h"
 #include "sys.h"
 #include "vacant.h"
 
@@ -261,7 +263,8 @@ static int attach(struct vdma_device *dev)
 	if (!strcmp(other->bdf.s, dev->bdf.s))
 		return vdma_fail(VDMA_CAUSE_OPEN, NULL,
 				 "This process has %s open already. Share the object.", dev->bdf.s);
-	dev->fd = vdma_ioas_attach(dev->ioas, &dev->bdf, dev->group);
+	dev->fd = vdma_ioas_attach(dev->ioas, &dev->bdf, dev->group,
+				   dev->has_token ? &dev->token : NULL);
 	if (dev->fd < 0)
 		return dev->fd;
 	err = probe(dev);
@@ -285,7 +288,8 @@ int vdma_device_open(struct vdma_ioas *ioas, const char *bdf, const struct vdma_
 		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "An argument is NULL.");
 	err = vdma_arena_check(ioas->arena);
 	if (!err)
-		err = vdma_opts_get(&o, sizeof(o), opts, sizeof(o));
+		err = vdma_opts_get(&o, sizeof(o), opts,
+				    VDMA_UP_TO(struct vdma_device_opts, flags));
 	if (err)
 		return err;
 	if (o.flags)
@@ -300,6 +304,8 @@ int vdma_device_open(struct vdma_ioas *ioas, const char *bdf, const struct vdma_
 	dev->ioas = ioas;
 	dev->bdf = address;
 	err = check_host(dev);
+	if (!err && o.vf_token)
+		err = vdma_device_take_token(dev, o.vf_token);
 	if (err)
 		goto free_dev;
 	dev->removal_fd = vdma_sys_eventfd();
@@ -314,6 +320,7 @@ int vdma_device_open(struct vdma_ioas *ioas, const char *bdf, const struct vdma_
 	VDMA_PROBE(attach, ioas, &dev->bdf.s[0], dev->group, err);
 	if (err)
 		goto close;
+	vdma_share_device(dev, true);
 	*out = dev;
 	return 0;
 close:
@@ -347,8 +354,10 @@ static void give_back(struct vdma_device *dev)
 	LIST_REMOVE(dev, link);
 	dev->ops->release(dev);
 	vdma_ioas_detach(dev->ioas, &dev->bdf, dev->group, dev->fd, silent);
+	dev->ioas->ngone++;
 	pthread_mutex_unlock(&arena->lock);
 	VDMA_PROBE(detach, dev->ioas, &dev->bdf.s[0], dev->group);
+	vdma_share_device(dev, false);
 }
 
 int vdma_device_let_go(struct vdma_device *dev)
@@ -367,6 +376,9 @@ int vdma_device_let_go(struct vdma_device *dev)
 			err = vdma_vacant_map(dev->bar_va[i], dev->bars[i].len);
 	if (err)
 		return vdma_fail_sys(err, "replace the BARs of %s", dev->bdf.s);
+	err = vdma_import_let_go(dev);
+	if (err)
+		return err;
 	give_back(dev);
 	/* Whoever waits for an interrupt waits for this as well. */
 	vdma_sys_eventfd_signal(dev->removal_fd);
@@ -391,24 +403,56 @@ int vdma_device_removal_fd(struct vdma_device *dev, int *fd)
 	return 0;
 }
 
-int vdma_device_close(struct vdma_device *dev)
+/* Their mappings would keep the device open, and its group in the container. */
+static int check_imports(struct vdma_device *dev)
+{
+	struct vdma_arena *arena = dev->ioas->arena;
+	unsigned int imports;
+
+	pthread_mutex_lock(&arena->lock);
+	imports = dev->imports;
+	pthread_mutex_unlock(&arena->lock);
+	if (!imports)
+		return 0;
+	return vdma_fail(VDMA_CAUSE_CHILDREN, &(struct vdma_facts){ .used = imports },
+			 "%u regions are parts of the BARs of %s (vdma_region_import_bar). Destroy "
+			 "them first, or let the device go (vdma_device_let_go).",
+			 imports, dev->bdf.s);
+}
+
+static void unmap_bars(struct vdma_device *dev)
 {
 	unsigned int i;
-	int err;
 
-	if (!dev)
-		return 0;
-	err = vdma_arena_check(dev->ioas->arena);
-	if (err)
-		return err;
-	if (!dev->gone)
-		give_back(dev);
-	vdma_device_irq_forget(dev);
 	for (i = 0; i < VDMA_NBARS; i++)
 		if (dev->bar_va[i]) {
 			vdma_guard_remove(dev->bar_va[i]);
 			vdma_sys_munmap(dev->bar_va[i], dev->bars[i].len);
 		}
+}
+
+int vdma_device_close(struct vdma_device *dev)
+{
+	int err;
+
+	if (!dev)
+		return 0;
+	err = vdma_arena_check(dev->ioas->arena);
+	if (!err)
+		err = check_imports(dev);
+	if (err)
+		return err;
+	/*
+	 * First, as of imports: else the kernel has the device still open when the arena is
+	 * unlocked, and refuses one that another thread opens.
+	 */
+	unmap_bars(dev);
+	if (!dev->gone)
+		give_back(dev);
+	pthread_mutex_lock(&dev->ioas->arena->lock);
+	dev->ioas->ngone--;
+	pthread_mutex_unlock(&dev->ioas->arena->lock);
+	vdma_device_irq_forget(dev);
 	vdma_sys_close(dev->removal_fd);
 	pthread_mutex_destroy(&dev->lock);
 	free(dev);
@@ -425,7 +469,7 @@ int vdma_device_query(struct vdma_device *dev, struct vdma_device_info *info)
 		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "The device is NULL.");
 	err = vdma_arena_check(dev->ioas->arena);
 	if (!err)
-		err = vdma_info_check(info, sizeof(now));
+		err = vdma_info_check(info, VDMA_UP_TO(struct vdma_device_info, bar_len));
 	if (err)
 		return err;
 	memcpy(now.bdf, dev->bdf.s, sizeof(now.bdf));
@@ -436,6 +480,9 @@ int vdma_device_query(struct vdma_device *dev, struct vdma_device_info *info)
 	memcpy(now.irqs, dev->irqs, sizeof(now.irqs));
 	for (i = 0; i < VDMA_NBARS; i++)
 		now.bar_len[i] = dev->bars[i].len;
+	/* Who was built before does not ask. */
+	if (info->size > offsetof(struct vdma_device_info, resets))
+		vdma_device_reset_info(dev, &now);
 	vdma_info_put(info, &now, sizeof(now));
 	return 0;
 }
@@ -468,19 +515,4 @@ int vdma_device_bar(struct vdma_device *dev, unsigned int index, struct vdma_bar
 		*bar = (struct vdma_bar){ .va = dev->bar_va[index], .len = dev->bars[index].len };
 	pthread_mutex_unlock(&dev->lock);
 	return err;
-}
-
-int vdma_device_reset(struct vdma_device *dev)
-{
-	int err = vdma_device_check(dev);
-
-	if (err)
-		return err;
-	if (!dev->can_reset)
-		return vdma_fail(
-			VDMA_CAUSE_UNSUPPORTED, NULL,
-			"%s has no reset of its own (no FLR, no power state reset, not alone on "
-			"its bus). Reset it by its own registers, or close and open it.",
-			dev->bdf.s);
-	return dev->ops->reset(dev);
 }

@@ -20,6 +20,13 @@ struct vdma_device_bar {
 	bool mappable;
 };
 
+/* A function that a reset hits. */
+struct vdma_affected {
+	struct vdma_bdf bdf;
+	int group; /* -1: the kernel has told at once */
+	bool ours; /* whether it may be reset by us */
+};
+
 /*
  * How a PCI driver of the kernel lends its device. All are explained, and leave
  * things as they were on failure.
@@ -34,7 +41,17 @@ struct vdma_device_ops {
 	void (*release)(struct vdma_device *dev);
 
 	int (*map_bar)(struct vdma_device *dev, unsigned int index, void **va);
+	/* Where in the device's descriptor the BAR lies; NULL: it is not there. */
+	int (*bar_offset)(struct vdma_device *dev, unsigned int index, uint64_t *offset);
 	int (*reset)(struct vdma_device *dev);
+
+	/*
+	 * Those that a reset of the slot or bus hits: their number, *@all is for free().
+	 * -EOPNOTSUPP if there is no such reset.
+	 */
+	int (*affected)(struct vdma_device *dev, struct vdma_affected **all);
+	/* That reset. @groups: descriptors of all groups that are affected, or none. */
+	int (*hot_reset)(struct vdma_device *dev, const int *groups, size_t n);
 
 	/* Descriptors for @count vectors, one after the other; and back. */
 	int (*irq_open)(struct vdma_device *dev, unsigned int vector);
@@ -58,6 +75,8 @@ struct vdma_device {
 	int fd;
 	int removal_fd; /* an eventfd, readable when the device has to go */
 	bool tells;	/* somebody signals it */
+	bool has_token;
+	struct vdma_token token; /* VF token, if it has one */
 	_Atomic bool gone;
 	uint16_t vendor_id;
 	uint16_t device_id;
@@ -67,6 +86,9 @@ struct vdma_device {
 	uint64_t config_len;
 	struct vdma_device_bar bars[VDMA_NBARS];
 	uint32_t irqs[3]; /* vectors, by enum vdma_irq_kind */
+	/* Guarded by the arena's lock: */
+	unsigned int imports; /* regions that are parts of its BARs */
+	bool told;	      /* to the one who is joining now: share.c's */
 
 	pthread_mutex_t lock; /* guards what follows */
 	void *bar_va[VDMA_NBARS];
@@ -78,6 +100,12 @@ struct vdma_device {
 
 /* Is there a device, its arena this process's, and was it not let go? Explained. */
 int vdma_device_check(const struct vdma_device *dev);
+
+/* What vdma_device_query() tells of resets. */
+void vdma_device_reset_info(struct vdma_device *dev, struct vdma_device_info *info);
+
+/* Takes a VF token, if it goes with the device. Explained. */
+int vdma_device_take_token(struct vdma_device *dev, const char *text);
 
 /* Switches interrupts off, and keeps their descriptors; closes them. */
 void vdma_device_irq_off(struct vdma_device *dev);

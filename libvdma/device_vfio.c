@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <linux/vfio.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -11,6 +12,10 @@
 #include "device.h"
 #include "explain.h"
 #include "sys.h"
+
+/* VFIO_PCI_HOT_RESET_FLAG_DEV_ID and VFIO_PCI_DEVID_NOT_OWNED, which Debian 12's header lacks. */
+#define HOT_RESET_DEV_ID (1U << 0)
+#define HOT_RESET_NOT_OWNED UINT32_MAX
 
 static const struct {
 	uint32_t index;
@@ -224,11 +229,110 @@ static int vfio_map_bar(struct vdma_device *dev, unsigned int index, void **va)
 	return err ? vdma_fail_sys(err, "map BAR %u of %s", index, dev->bdf.s) : 0;
 }
 
+static int vfio_bar_offset(struct vdma_device *dev, unsigned int index, uint64_t *offset)
+{
+	struct vfio_region_info *r;
+	int err = get_region(dev->fd, VFIO_PCI_BAR0_REGION_INDEX + index, &r);
+
+	if (err)
+		return err;
+	*offset = r->offset;
+	free(r);
+	return 0;
+}
+
 static int vfio_reset(struct vdma_device *dev)
 {
 	int err = vdma_sys_ioctl(dev->fd, VFIO_DEVICE_RESET, NULL);
 
 	return err < 0 ? vdma_fail_sys(err, "VFIO_DEVICE_RESET, %s", dev->bdf.s) : 0;
+}
+
+/* VFIO_DEVICE_GET_PCI_HOT_RESET_INFO; free() is the caller's. */
+static int get_affected(int fd, struct vfio_pci_hot_reset_info **out)
+{
+	struct vfio_pci_hot_reset_info *info = NULL, *more;
+	size_t size = sizeof(*info);
+	int err;
+
+	for (;;) {
+		more = realloc(info, size);
+		if (!more) {
+			free(info);
+			return vdma_fail_malloc(size);
+		}
+		info = more;
+		memset(info, 0, size);
+		info->argsz = (uint32_t)size;
+		err = vdma_sys_ioctl(fd, VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, info);
+		if (err != -ENOSPC)
+			break;
+		size = sizeof(*info) + info->count * sizeof(info->devices[0]);
+	}
+	if (err < 0)
+		free(info);
+	else
+		*out = info;
+	return err;
+}
+
+static int vfio_affected(struct vdma_device *dev, struct vdma_affected **out)
+{
+	struct vfio_pci_hot_reset_info *info = NULL;
+	struct vdma_affected *all;
+	uint32_t i;
+	int err = get_affected(dev->fd, &info);
+
+	if (err == -ENODEV)
+		return vdma_fail(
+			VDMA_CAUSE_UNSUPPORTED, &(struct vdma_facts){ .sys_errno = ENODEV },
+			"The slot or bus of %s cannot be reset: it is on the root bus, above "
+			"which there is no bridge that could, or the bridge has a quirk. Move "
+			"it behind a port.",
+			dev->bdf.s);
+	if (err < 0)
+		return vdma_fail_sys(err, "VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, %s", dev->bdf.s);
+	all = calloc(info->count, sizeof(*all));
+	if (!all) {
+		err = vdma_fail_malloc(info->count * sizeof(*all));
+		free(info);
+		return err;
+	}
+	for (i = 0; i < info->count; i++) {
+		const struct vfio_pci_dependent_device *d = &info->devices[i];
+		struct vdma_affected *a = &all[i];
+
+		a->bdf.domain = d->segment;
+		a->bdf.bus = d->bus;
+		a->bdf.dev = d->devfn >> 3;
+		a->bdf.func = d->devfn & 7;
+		snprintf(a->bdf.s, sizeof(a->bdf.s), "%04x:%02x:%02x.%x", d->segment, d->bus,
+			 d->devfn >> 3, d->devfn & 7u);
+		/* Linux 6.6: of a device's own node it says whose they are. */
+		a->group = info->flags & HOT_RESET_DEV_ID ? -1 : (int)d->group_id;
+		a->ours = d->group_id != HOT_RESET_NOT_OWNED;
+	}
+	err = (int)info->count;
+	free(info);
+	*out = all;
+	return err;
+}
+
+static int vfio_hot_reset(struct vdma_device *dev, const int *groups, size_t n)
+{
+	struct vfio_pci_hot_reset *reset;
+	size_t size = sizeof(*reset) + n * sizeof(reset->group_fds[0]);
+	int err;
+
+	reset = calloc(1, size);
+	if (!reset)
+		return vdma_fail_malloc(size);
+	reset->argsz = (uint32_t)size;
+	reset->count = (uint32_t)n;
+	memcpy(reset->group_fds, groups, n * sizeof(reset->group_fds[0]));
+	err = vdma_sys_ioctl(dev->fd, VFIO_DEVICE_PCI_HOT_RESET, reset);
+	free(reset);
+	return err < 0 ? vdma_fail_sys(err, "VFIO_DEVICE_PCI_HOT_RESET, %s", dev->bdf.s) : 0;
 }
 
 static int vfio_irq_open(struct vdma_device *dev, unsigned int vector)
@@ -274,7 +378,10 @@ const struct vdma_device_ops vdma_device_vfio = {
 	.probe = vfio_probe,
 	.release = vfio_release,
 	.map_bar = vfio_map_bar,
+	.bar_offset = vfio_bar_offset,
 	.reset = vfio_reset,
+	.affected = vfio_affected,
+	.hot_reset = vfio_hot_reset,
 	.irq_open = vfio_irq_open,
 	.irq_on = vfio_irq_on,
 	.irq_off = vfio_irq_off,

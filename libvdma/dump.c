@@ -13,7 +13,9 @@
 #include "device.h"
 #include "explain.h"
 #include "ioas.h"
+#include "join.h"
 #include "region.h"
+#include "share.h"
 #include "text.h"
 
 #define COLUMNS 64
@@ -25,6 +27,11 @@ static const char *provider_name(enum vdma_provider provider)
 	case VDMA_PROVIDER_CONTIG: return "contig";
 	case VDMA_PROVIDER_HUGETLB: return "hugetlb";
 	case VDMA_PROVIDER_ANON: return "anon";
+	case VDMA_PROVIDER_AUTO: break; /* memory is one of these */
+	case VDMA_PROVIDER_MEMFD: return "memfd";
+	case VDMA_PROVIDER_FILE: return "file";
+	case VDMA_PROVIDER_BAR: return "bar";
+	case VDMA_PROVIDER_USER: return "user";
 	}
 	return "?";
 }
@@ -89,8 +96,15 @@ static char symbol(const struct vdma_arena *arena, struct vdma_range part, uint6
 	return usable == len ? '.' : usable ? '-' : 'x';
 }
 
+/* One of the parts of a window, all of which have @part bytes. */
+static struct vdma_range nth(uint64_t base, uint64_t part, uint64_t i)
+{
+	return (struct vdma_range){ base + i * part, base + i * part + (part - 1) };
+}
+
 static void add_map(struct vdma_text *text, const struct vdma_arena *arena)
 {
+	const uint64_t base = arena->space.base;
 	uint64_t used[ROWS * COLUMNS] = { 0 }, part = arena->window.len / (ROWS * COLUMNS), i;
 	const struct vdma_region *region;
 	char line[COLUMNS + 1] = "";
@@ -99,20 +113,17 @@ static void add_map(struct vdma_text *text, const struct vdma_arena *arena)
 	{
 		struct vdma_range all = range_of(region);
 
-		for (i = all.first / part; i <= all.last / part; i++)
-			used[i] +=
-				shared(all, (struct vdma_range){ i * part, i * part + part - 1 });
+		for (i = (all.first - base) / part; i <= (all.last - base) / part; i++)
+			used[i] += shared(all, nth(base, part, i));
 	}
 	/* Where addresses are physical, these are only offsets. */
 	vdma_text_add(text, "\nmap of the window%s, a character for %s:\n",
 		      arena->slots ? " by offset" : "", vdma_bytes(part).s);
 	for (i = 0; i < ROWS * COLUMNS; i++) {
-		line[i % COLUMNS] = symbol(arena,
-					   (struct vdma_range){ i * part, i * part + part - 1 },
-					   used[i]);
+		line[i % COLUMNS] = symbol(arena, nth(base, part, i), used[i]);
 		if (i % COLUMNS == COLUMNS - 1)
-			vdma_text_add(text, "  0x%012" PRIx64 " %s\n", (i + 1 - COLUMNS) * part,
-				      line);
+			vdma_text_add(text, "  0x%012" PRIx64 " %s\n",
+				      nth(base, part, i + 1 - COLUMNS).first, line);
 	}
 	vdma_text_add(text,
 		      "  . free   : used by regions, up to half   + more   # all of it\n"
@@ -226,6 +237,21 @@ static void add_regions(struct vdma_text *text, const struct vdma_arena *arena,
 		add_region(text, sorted[i]);
 }
 
+static void add_processes(struct vdma_text *text, const struct vdma_arena *arena)
+{
+	const struct vdma_peer *peer;
+
+	if (arena->joined)
+		vdma_text_add(text, "joined; created by process %d\n",
+			      (int)vdma_join_creator(arena));
+	if (LIST_EMPTY(&arena->peers))
+		return;
+	vdma_text_add(text, "joined by processes");
+	LIST_FOREACH(peer, &arena->peers, link)
+	vdma_text_add(text, " %d%s", (int)peer->pid, peer->fd < 0 ? " (parted from)" : "");
+	vdma_text_add(text, "\n");
+}
+
 static void add_all(struct vdma_text *text, const struct vdma_arena *arena,
 		    const struct vdma_region *const *sorted)
 {
@@ -234,8 +260,10 @@ static void add_all(struct vdma_text *text, const struct vdma_arena *arena,
 	if (arena->slots) {
 		vdma_text_add(text, "device addresses are physical\n");
 	} else {
-		vdma_text_add(text, "virtual address = IOVA + 0x%" PRIx64 "\nusable ",
-			      arena->window.delta);
+		vdma_text_add(text, "virtual address = IOVA");
+		if (!arena->identity)
+			vdma_text_add(text, " + 0x%" PRIx64, arena->window.delta);
+		vdma_text_add(text, "\nusable ");
 		add_ranges(text, arena->space.usable, arena->space.nusable);
 		vdma_text_add(text, "%s\n",
 			      arena->assumed ? " (assumed, until a device is open)" : "");
@@ -245,6 +273,7 @@ static void add_all(struct vdma_text *text, const struct vdma_arena *arena,
 			      "checked, with gaps of %s; held back: %s of regions, %s of buffers\n",
 			      vdma_bytes(arena->guard).s, vdma_bytes(arena->freed_regions.held).s,
 			      vdma_bytes(arena->freed_bufs.held).s);
+	add_processes(text, arena);
 	add_map(text, arena);
 	add_spaces(text, arena);
 	add_chunks(text, arena);
@@ -262,7 +291,7 @@ int vdma_arena_dump(struct vdma_arena *arena, char *buf, size_t *len)
 		err = vdma_text_init(&text, buf, len);
 	if (err)
 		return err;
-	pthread_mutex_lock(&arena->buf_lock);
+	vdma_arena_lock_bufs(arena);
 	pthread_mutex_lock(&arena->lock);
 	size = (arena->nregions + 1) * sizeof(*sorted);
 	sorted = malloc(size);
@@ -275,6 +304,6 @@ int vdma_arena_dump(struct vdma_arena *arena, char *buf, size_t *len)
 		err = vdma_fail_malloc(size);
 	}
 	pthread_mutex_unlock(&arena->lock);
-	pthread_mutex_unlock(&arena->buf_lock);
+	vdma_arena_unlock_bufs(arena);
 	return err;
 }

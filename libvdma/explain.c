@@ -47,6 +47,16 @@ static const struct {
 	[VDMA_CAUSE_FORKED] = { ECHILD, "forked" },
 	[VDMA_CAUSE_GONE] = { ENODEV, "gone" },
 	[VDMA_CAUSE_TRANSLATION] = { EINVAL, "translation" },
+	[VDMA_CAUSE_VF_TOKEN] = { EACCES, "vf-token" },
+	[VDMA_CAUSE_AFFECTED] = { EBUSY, "affected" },
+	[VDMA_CAUSE_NODE] = { EINVAL, "node" },
+	[VDMA_CAUSE_SEGMENTS] = { ENOMEM, "segments" },
+	[VDMA_CAUSE_OBSERVER] = { ECANCELED, "observer" },
+	[VDMA_CAUSE_OBSERVING] = { EDEADLK, "observing" },
+	[VDMA_CAUSE_OCCUPIED] = { EADDRINUSE, "occupied" },
+	[VDMA_CAUSE_JOINED] = { EROFS, "joined" },
+	[VDMA_CAUSE_PROTOCOL] = { EPROTO, "protocol" },
+	[VDMA_CAUSE_PARTED] = { EPIPE, "parted" },
 };
 
 #define NCAUSES (sizeof(causes) / sizeof(causes[0]))

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * How a failing function says why. The errno follows from the cause.
+ *
+ * VDMA_API here, and in other headers that are not installed, is for libvdma-heap,
+ * which is built with this library: such functions are in the stanza VDMA_PRIVATE,
+ * and no program's.
  */
 #ifndef VDMA_INTERNAL_EXPLAIN_H
 #define VDMA_INTERNAL_EXPLAIN_H
@@ -16,13 +20,13 @@ struct vdma_facts {
 };
 
 /* Keeps the reason for this thread; @facts may be NULL. Returns -errno. */
-int vdma_fail(enum vdma_cause cause, const struct vdma_facts *facts, const char *fmt, ...)
+VDMA_API int vdma_fail(enum vdma_cause cause, const struct vdma_facts *facts, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
 /* A system call's error @err (negative) that has no explanation of its own. */
-int vdma_fail_sys(int err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+VDMA_API int vdma_fail_sys(int err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-int vdma_fail_malloc(size_t bytes);
+VDMA_API int vdma_fail_malloc(size_t bytes);
 
 /* @bdf, which may be NULL, is not an address, or there is nothing at it. */
 int vdma_fail_bdf(const char *bdf);
@@ -36,10 +40,10 @@ struct vdma_words {
 	char s[64];
 };
 
-struct vdma_words vdma_bytes(uint64_t bytes);
+VDMA_API struct vdma_words vdma_bytes(uint64_t bytes);
 
 /* "Permission denied" and the like; @err negative or positive. */
-struct vdma_words vdma_error_words(int err);
+VDMA_API struct vdma_words vdma_error_words(int err);
 
 /* How RLIMIT_MEMLOCK is raised. */
 #define VDMA_MEMLOCK_REMEDY \
@@ -57,7 +61,7 @@ struct vdma_kept {
 	char words[VDMA_WORDS];
 };
 
-void vdma_keep_failure(struct vdma_kept *kept);
-void vdma_restore_failure(const struct vdma_kept *kept);
+VDMA_API void vdma_keep_failure(struct vdma_kept *kept);
+VDMA_API void vdma_restore_failure(const struct vdma_kept *kept);
 
 #endif

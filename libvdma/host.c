@@ -49,6 +49,30 @@ int vdma_bdf_parse(const char *text, struct vdma_bdf *bdf)
 	return 0;
 }
 
+int vdma_token_parse(const char *text, struct vdma_token *token)
+{
+	static const unsigned int fields[] = { 8, 4, 4, 4, 12 };
+	unsigned char *byte = token->bytes;
+	const char *p = text;
+	unsigned int i, n, value;
+
+	for (i = 0; i < 5; i++) {
+		for (n = 0; n < fields[i]; n += 2) {
+			char two[3] = { p[0], p[0] ? p[1] : '\0', '\0' };
+			const char *q = two;
+
+			if (!hex_field(&q, 2, '\0', &value))
+				return -EINVAL;
+			*byte++ = (unsigned char)value;
+			p += 2;
+		}
+		if (*p++ != (i < 4 ? '-' : '\0'))
+			return -EINVAL;
+	}
+	snprintf(token->s, sizeof(token->s), "%s", text);
+	return 0;
+}
+
 bool vdma_host_has_device(const char *bdf)
 {
 	char path[64];
@@ -74,6 +98,32 @@ void vdma_host_driver(const char *bdf, char *buf, size_t size)
 
 	snprintf(path, sizeof(path), PCI_DEVICES "/%s/driver", bdf);
 	link_name(path, buf, size);
+}
+
+bool vdma_host_has_sriov(const char *bdf)
+{
+	char path[80];
+
+	snprintf(path, sizeof(path), PCI_DEVICES "/%s/sriov_totalvfs", bdf);
+	return !vdma_sys_exists(path);
+}
+
+int vdma_host_physfn(const char *bdf, char *physfn, size_t size)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), PCI_DEVICES "/%s/physfn", bdf);
+	link_name(path, physfn, size);
+	return *physfn ? 0 : -ENOENT;
+}
+
+void vdma_host_reset_methods(const char *bdf, char *buf, size_t size)
+{
+	char path[80];
+
+	snprintf(path, sizeof(path), PCI_DEVICES "/%s/reset_method", bdf);
+	if (vdma_sys_read_file(path, buf, size))
+		*buf = '\0';
 }
 
 bool vdma_host_is_vfio_driver(const char *driver)
@@ -103,10 +153,12 @@ static int first_name(const char *name, void *ctx)
 static int class_node(const char *bdf, const char *class, const char *dev, char *path, size_t size)
 {
 	char dir[64], name[32];
+	int ret;
 
 	snprintf(dir, sizeof(dir), PCI_DEVICES "/%s/%s", bdf, class);
-	if (vdma_sys_list(dir, first_name, name) != 1)
-		return -ENOENT;
+	ret = vdma_sys_list(dir, first_name, name);
+	if (ret != 1)
+		return ret < 0 ? ret : -ENOENT;
 	snprintf(path, size, "%s/%s", dev, name);
 	return 0;
 }
@@ -178,6 +230,26 @@ void vdma_host_group_text(int group, const char *bdf, bool offending, char *buf,
 	*buf = '\0';
 	snprintf(path, sizeof(path), IOMMU_GROUPS "/%d/devices", group);
 	vdma_sys_list(path, add_group_device, &t);
+}
+
+size_t vdma_host_reserved(int group, struct vdma_range *ranges, size_t max)
+{
+	char path[64], text[4096], *line, *at = text;
+	size_t n = 0;
+
+	snprintf(path, sizeof(path), IOMMU_GROUPS "/%d/reserved_regions", group);
+	if (vdma_sys_read_file(path, text, sizeof(text)))
+		return 0;
+	while (n < max && (line = strsep(&at, "\n")) && *line) {
+		char *end;
+
+		ranges[n].first = strtoull(line, &end, 16);
+		ranges[n].last = strtoull(end, &end, 16);
+		/* VFIO and iommufd let these be mapped. */
+		if (strcmp(end, " direct-relaxable"))
+			n++;
+	}
+	return n;
 }
 
 struct holder {
@@ -266,4 +338,28 @@ uint64_t vdma_host_meminfo(const char *key)
 		return 0;
 	line = strstr(text, key);
 	return line ? strtoull(line + strlen(key), NULL, 10) << 10 : 0;
+}
+
+/* A line of a node's: "Node 0 MemFree: 1024 kB". @key has the blanks around it. */
+static uint64_t node_line(const char *text, const char *key)
+{
+	const char *line = strstr(text, key);
+
+	return line ? strtoull(line + strlen(key), NULL, 10) << 10 : 0;
+}
+
+int vdma_host_node_memory(unsigned int node, uint64_t *total, uint64_t *available)
+{
+	char path[64], text[4096];
+	int err;
+
+	*total = *available = 0;
+	snprintf(path, sizeof(path), "/sys/devices/system/node/node%u/meminfo", node);
+	err = vdma_sys_read_file(path, text, sizeof(text));
+	if (err)
+		return err;
+	*total = node_line(text, " MemTotal: ");
+	*available = node_line(text, " MemFree: ") + node_line(text, " Active(file): ") +
+		     node_line(text, " Inactive(file): ") + node_line(text, " SReclaimable: ");
+	return 0;
 }

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <vdma/types.h>
 
 struct vdma_bdf {
 	char s[16]; /* "0000:00:10.0" */
@@ -18,6 +19,15 @@ struct vdma_bdf {
 /* -EINVAL unless it is [dddd:]bb:dd.f and nothing else. */
 int vdma_bdf_parse(const char *text, struct vdma_bdf *bdf);
 
+/* A VF token, as text and as the kernel's ioctl takes it. */
+struct vdma_token {
+	char s[37];
+	unsigned char bytes[16];
+};
+
+/* -EINVAL unless it is a UUID, with its hyphens. */
+int vdma_token_parse(const char *text, struct vdma_token *token);
+
 bool vdma_host_has_device(const char *bdf);
 
 /* Its kernel driver, "" if none. */
@@ -26,10 +36,17 @@ void vdma_host_driver(const char *bdf, char *buf, size_t size);
 /* Is this the name of vfio-pci or a driver derived from it? */
 bool vdma_host_is_vfio_driver(const char *driver);
 
+/* Can it have virtual functions? Its physical function if it is one, or -ENOENT. */
+bool vdma_host_has_sriov(const char *bdf);
+int vdma_host_physfn(const char *bdf, char *physfn, size_t size);
+
+/* The names of the ways in which the kernel can reset it alone, the first choice first; "" if none. */
+void vdma_host_reset_methods(const char *bdf, char *buf, size_t size);
+
 /* Number of its IOMMU group, or -ENOENT. */
 int vdma_host_group(const char *bdf);
 
-/* Its own device node, /dev/vfio/devices/vfioN, or -ENOENT. */
+/* Its own device node, /dev/vfio/devices/vfioN; -ENOENT if there is none. */
 int vdma_host_node(const char *bdf, char *path, size_t size);
 
 /* Is its group one that VFIO made for a device without an IOMMU? */
@@ -47,6 +64,9 @@ bool vdma_host_has_iommu(void);
  */
 void vdma_host_group_text(int group, const char *bdf, bool offending, char *buf, size_t size);
 
+/* Device addresses that a group reserves, so that nothing may be mapped there: their number. */
+size_t vdma_host_reserved(int group, struct vdma_range *ranges, size_t max);
+
 /* Who has @path open: 0, or -ENOENT if that cannot be found out. */
 int vdma_host_holder(const char *path, pid_t *pid, char *comm, size_t size);
 
@@ -63,5 +83,11 @@ int vdma_host_u64(const char *path, uint64_t *value);
 
 /* A line of /proc/meminfo in bytes, "MemFree:"; 0 if there is none. */
 uint64_t vdma_host_meminfo(const char *key);
+
+/*
+ * Bytes that a NUMA node has, and what it could free of them without swapping. -errno,
+ * and both are 0, if there is no such node.
+ */
+int vdma_host_node_memory(unsigned int node, uint64_t *total, uint64_t *available);
 
 #endif

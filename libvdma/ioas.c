@@ -68,9 +68,10 @@ int vdma_ioas_create(struct vdma_arena *arena, const struct vdma_ioas_opts *opts
 
 	if (!out)
 		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "An argument is NULL.");
-	err = vdma_arena_check(arena);
+	err = vdma_arena_check_own(arena);
 	if (!err)
-		err = vdma_opts_get(&o, sizeof(o), opts, sizeof(o));
+		err = vdma_opts_get(&o, sizeof(o), opts,
+				    VDMA_UP_TO(struct vdma_ioas_opts, backend));
 	if (err)
 		return err;
 	if ((size_t)o.backend >= sizeof(backends) / sizeof(backends[0]))
@@ -120,18 +121,20 @@ free_ioas:
 int vdma_ioas_destroy(struct vdma_ioas *ioas)
 {
 	struct vdma_arena *arena;
-	unsigned int devices;
+	unsigned int devices, gone, named;
 	int err;
 
 	if (!ioas)
 		return 0;
 	arena = ioas->arena;
-	err = vdma_arena_check(arena);
+	err = vdma_arena_check_own(arena);
 	if (err)
 		return err;
 	pthread_mutex_lock(&arena->lock);
 	devices = ioas->ndevices;
-	if (!devices) {
+	gone = ioas->ngone;
+	named = ioas->named;
+	if (!devices && !gone && !named) {
 		arena->ioas[ioas->slot] = NULL;
 		arena->nioas--;
 	}
@@ -140,6 +143,17 @@ int vdma_ioas_destroy(struct vdma_ioas *ioas)
 		return vdma_fail(VDMA_CAUSE_CHILDREN, &(struct vdma_facts){ .used = devices },
 				 "The address space still has %u open devices. Close them first.",
 				 devices);
+	if (gone)
+		return vdma_fail(
+			VDMA_CAUSE_CHILDREN, &(struct vdma_facts){ .used = gone },
+			"%u devices of the address space were let go, and not closed yet. Close "
+			"them first.",
+			gone);
+	if (named)
+		return vdma_fail(VDMA_CAUSE_CHILDREN, &(struct vdma_facts){ .used = named },
+				 "The address space is named by %u regions (vdma_region_opts.ioas). "
+				 "Destroy them first.",
+				 named);
 	ioas->ops->destroy(ioas->space);
 	free(ioas);
 	return 0;
@@ -155,7 +169,7 @@ int vdma_ioas_query(struct vdma_ioas *ioas, struct vdma_ioas_info *info)
 		return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL, "The address space is NULL.");
 	err = vdma_arena_check(ioas->arena);
 	if (!err)
-		err = vdma_info_check(info, sizeof(now));
+		err = vdma_info_check(info, VDMA_UP_TO(struct vdma_ioas_info, page_sizes));
 	if (err)
 		return err;
 	pthread_mutex_lock(&ioas->arena->lock);
@@ -200,6 +214,56 @@ bool vdma_ioas_translates(const struct vdma_ioas *ioas)
 	return ioas->ops->translates;
 }
 
+static uint64_t bit(const struct vdma_ioas *ioas)
+{
+	return UINT64_C(1) << ioas->slot;
+}
+
+int vdma_ioas_name(struct vdma_region *region, struct vdma_ioas *const *ioas, size_t n)
+{
+	size_t i;
+
+	region->named = n;
+	region->spaces = n ? 0 : UINT64_MAX;
+	for (i = 0; i < n; i++) {
+		if (!ioas[i] || ioas[i]->arena != region->arena)
+			return vdma_fail(VDMA_CAUSE_ARGUMENT, NULL,
+					 "Address space %zu of the region's %s.", i,
+					 ioas[i] ? "belongs to another arena" : "is NULL");
+		region->spaces |= bit(ioas[i]);
+	}
+	/* Each once, however often it is in the list. */
+	for (i = 0; i < n; i++)
+		if (region->spaces & bit(ioas[i]) & ~region->mapped) {
+			region->mapped |= bit(ioas[i]);
+			ioas[i]->named++;
+		}
+	region->mapped = 0;
+	return 0;
+}
+
+void vdma_ioas_unname(struct vdma_region *region)
+{
+	uint64_t left;
+
+	for (left = region->named ? region->spaces : 0; left; left &= left - 1)
+		region->arena->ioas[__builtin_ctzll(left)]->named--;
+}
+
+int vdma_ioas_group_fd(const struct vdma_arena *arena, int group)
+{
+	unsigned int i;
+
+	for (i = 0; i < VDMA_ARENA_MAX_IOAS; i++) {
+		const struct vdma_ioas *ioas = arena->ioas[i];
+		int fd = ioas ? ioas->ops->group_fd(ioas->space, group) : -ENOENT;
+
+		if (fd >= 0)
+			return fd;
+	}
+	return -ENOENT;
+}
+
 static int map(struct vdma_ioas *ioas, struct vdma_region *region)
 {
 	uint64_t start = vdma_sys_now_ns();
@@ -213,9 +277,9 @@ static int map(struct vdma_ioas *ioas, struct vdma_region *region)
 		err = vdma_hold_region(ioas, region);
 	}
 	if (!err) {
-		region->mapped |= UINT64_C(1) << ioas->slot;
+		region->mapped |= bit(ioas);
 		ioas->entries_used++;
-		ioas->bytes += region->buf.len;
+		ioas->bytes += vdma_region_locked(region);
 	}
 	return err;
 }
@@ -232,28 +296,36 @@ static int unmap(struct vdma_ioas *ioas, struct vdma_region *region)
 		err = vdma_release_region(ioas, region);
 	}
 	if (!err) {
-		region->mapped &= ~(UINT64_C(1) << ioas->slot);
+		region->mapped &= ~bit(ioas);
 		ioas->entries_used--;
-		ioas->bytes -= region->buf.len;
+		ioas->bytes -= vdma_region_locked(region);
 	}
 	return err;
 }
 
-int vdma_ioas_room_all(struct vdma_arena *arena, uint64_t bytes)
+/* Is it attached, and the region to be mapped into it? */
+static bool takes(const struct vdma_ioas *ioas, const struct vdma_region *region)
 {
-	uint64_t charged = 0;
+	return ioas && ioas->ndevices && region->spaces & bit(ioas) && !region->gone;
+}
+
+/* Each backend has a counter of its own: type1 the process's, iommufd the user's. */
+int vdma_ioas_room_all(const struct vdma_region *region)
+{
+	uint64_t bytes = vdma_region_locked(region);
+	uint64_t charged[sizeof(backends) / sizeof(backends[0])] = { 0 };
 	unsigned int i;
 	int err;
 
 	for (i = 0; i < VDMA_ARENA_MAX_IOAS; i++) {
-		struct vdma_ioas *ioas = arena->ioas[i];
+		struct vdma_ioas *ioas = region->arena->ioas[i];
 
-		if (!ioas || !ioas->ndevices)
+		if (!takes(ioas, region))
 			continue;
-		err = ioas->ops->room(ioas->space, bytes, 1, charged);
+		err = ioas->ops->room(ioas->space, bytes, 1, charged[ioas->ops->id]);
 		if (err)
 			return err;
-		charged += bytes;
+		charged[ioas->ops->id] += bytes;
 	}
 	return 0;
 }
@@ -282,7 +354,7 @@ int vdma_ioas_map_all(struct vdma_region *region)
 		struct vdma_ioas *ioas = arena->ioas[i];
 		int err;
 
-		if (!ioas || !ioas->ndevices)
+		if (!takes(ioas, region))
 			continue;
 		err = map(ioas, region);
 		if (err) {
@@ -296,22 +368,30 @@ int vdma_ioas_map_all(struct vdma_region *region)
 	return 0;
 }
 
-/* Maps all regions into a space that has none. */
+/* Maps all its regions into a space that has none. */
 static int replay(struct vdma_ioas *ioas)
 {
 	struct vdma_arena *arena = ioas->arena;
 	struct vdma_region *region;
+	uint64_t bytes = 0, n = 0;
 	int err;
 
-	if (!arena->nregions)
+	LIST_FOREACH(region, &arena->regions, link)
+	if (takes(ioas, region)) {
+		bytes += vdma_region_locked(region);
+		n++;
+	}
+	if (!n)
 		return 0;
-	err = ioas->ops->room(ioas->space, arena->bytes, arena->nregions, 0);
+	err = ioas->ops->room(ioas->space, bytes, n, 0);
 	if (err)
 		return err;
 	LIST_FOREACH(region, &arena->regions, link)
 	{
 		uint64_t start = vdma_sys_now_ns();
 
+		if (!takes(ioas, region))
+			continue;
 		err = map(ioas, region);
 		if (err)
 			return err;
@@ -329,7 +409,7 @@ static int hold_all(struct vdma_ioas *ioas, const struct vdma_bdf *bdf)
 	if (err)
 		return err;
 	LIST_FOREACH(region, &ioas->arena->regions, link)
-	region->mapped |= UINT64_C(1) << ioas->slot;
+	region->mapped |= bit(ioas);
 	ioas->entries_used = ioas->arena->nregions;
 	ioas->bytes = ioas->arena->bytes;
 	return 0;
@@ -341,7 +421,7 @@ static void forget(struct vdma_ioas *ioas)
 	struct vdma_region *region;
 
 	LIST_FOREACH(region, &ioas->arena->regions, link)
-	region->mapped &= ~(UINT64_C(1) << ioas->slot);
+	region->mapped &= ~bit(ioas);
 	ioas->entries_used = 0;
 	ioas->bytes = 0;
 	ioas->page_sizes = 0;
@@ -358,14 +438,77 @@ static void take_state(struct vdma_ioas *ioas, const struct vdma_space_state *st
 	ioas->page_sizes = state->page_sizes;
 }
 
-int vdma_ioas_attach(struct vdma_ioas *ioas, const struct vdma_bdf *bdf, int group)
+#define MAX_RESERVED 64
+
+/*
+ * A device that comes to others: the kernel refuses it when something is mapped in
+ * what its group reserves, and does not say what.
+ */
+static int check_reserved(const struct vdma_ioas *ioas, const struct vdma_bdf *bdf, int group)
+{
+	struct vdma_range reserved[MAX_RESERVED];
+	const struct vdma_region *region;
+	size_t n, i;
+
+	if (!ioas->ops->translates || !ioas->entries_used)
+		return 0;
+	n = vdma_host_reserved(group, reserved, MAX_RESERVED);
+	LIST_FOREACH(region, &ioas->arena->regions, link)
+	{
+		uint64_t first = region->buf.iova, last = first + (region->buf.len - 1);
+
+		for (i = 0; i < n && region->mapped & bit(ioas); i++)
+			if (first <= reserved[i].last && reserved[i].first <= last)
+				return vdma_fail(
+					VDMA_CAUSE_UNREACHABLE,
+					&(struct vdma_facts){ .need = last },
+					"The region of %s at IOVA 0x%llx lies in 0x%llx to 0x%llx, "
+					"which the IOMMU group of %s, %d, reserves. Open this device "
+					"before the region is created, or destroy the region first.",
+					vdma_bytes(region->buf.len).s, (unsigned long long)first,
+					(unsigned long long)reserved[i].first,
+					(unsigned long long)reserved[i].last, bdf->s, group);
+	}
+	return 0;
+}
+
+/*
+ * The same, where no reserved range is in the way that sysfs tells of: the IOMMU of one
+ * that comes to others may reach less far than theirs, which the kernel refuses as well.
+ */
+static int name_highest(const struct vdma_ioas *ioas)
+{
+	const struct vdma_region *region, *highest = NULL;
+	struct vdma_kept why;
+	uint64_t last;
+
+	LIST_FOREACH(region, &ioas->arena->regions, link)
+	if (region->mapped & bit(ioas) && (!highest || highest->buf.iova < region->buf.iova))
+		highest = region;
+	vdma_keep_failure(&why);
+	if (!highest)
+		return why.last.err;
+	last = highest->buf.iova + (highest->buf.len - 1);
+	return vdma_fail(VDMA_CAUSE_UNREACHABLE,
+			 &(struct vdma_facts){ .sys_errno = why.last.sys_errno, .need = last },
+			 "%s Of this address space, the highest of its regions, of %s, ends at IOVA "
+			 "0x%llx; the device's IOMMU may have fewer address bits.",
+			 why.words, vdma_bytes(highest->buf.len).s, (unsigned long long)last);
+}
+
+int vdma_ioas_attach(struct vdma_ioas *ioas, const struct vdma_bdf *bdf, int group,
+		     const struct vdma_token *token)
 {
 	struct vdma_space_state state;
 	int fd, err;
 
-	fd = ioas->ops->attach(ioas->space, bdf->s, group);
+	err = check_reserved(ioas, bdf, group);
+	if (err)
+		return err;
+	fd = ioas->ops->attach(ioas->space, bdf->s, group, token);
 	if (fd < 0)
-		return fd;
+		return vdma_last_failure()->cause == VDMA_CAUSE_UNREACHABLE ? name_highest(ioas) :
+									      fd;
 	err = ioas->ops->state(ioas->space, &state);
 	if (err)
 		goto detach;

@@ -25,6 +25,8 @@ struct vdma_ioas {
 	unsigned int slot;  /* in arena->ioas, and bit in region->mapped */
 	LIST_HEAD(, vdma_device) devices;
 	unsigned int ndevices;
+	unsigned int ngone; /* devices that were let go, and not closed yet */
+	unsigned int named; /* by so many regions, which are not mapped everywhere */
 	LIST_HEAD(, vdma_function) functions; /* hold.c's */
 
 	/* While a device is attached: */
@@ -35,8 +37,9 @@ struct vdma_ioas {
 	uint64_t bytes; /* of what is mapped, or held */
 };
 
-/* The device's descriptor; all regions are mapped. @group: -1 for none. */
-int vdma_ioas_attach(struct vdma_ioas *ioas, const struct vdma_bdf *bdf, int group);
+/* The device's descriptor; all its regions are mapped. @group: -1 for none, @token: NULL. */
+int vdma_ioas_attach(struct vdma_ioas *ioas, const struct vdma_bdf *bdf, int group,
+		     const struct vdma_token *token);
 
 /* @silent: the device is known to do no more DMA. */
 void vdma_ioas_detach(struct vdma_ioas *ioas, const struct vdma_bdf *bdf, int group, int fd,
@@ -45,10 +48,20 @@ void vdma_ioas_detach(struct vdma_ioas *ioas, const struct vdma_bdf *bdf, int gr
 /* Is there an IOMMU between its devices and memory? */
 bool vdma_ioas_translates(const struct vdma_ioas *ioas);
 
-/* Would a region of @bytes more be refused by one of the attached spaces? */
-int vdma_ioas_room_all(struct vdma_arena *arena, uint64_t bytes);
+/* The descriptor of a group in one of the arena's containers, or -ENOENT. */
+int vdma_ioas_group_fd(const struct vdma_arena *arena, int group);
 
-/* Into all attached spaces, or, on failure, into none. */
+/*
+ * A region's spaces by the caller's words; none: all that there are and will be. They
+ * know then that they are named. And they no longer are.
+ */
+int vdma_ioas_name(struct vdma_region *region, struct vdma_ioas *const *ioas, size_t n);
+void vdma_ioas_unname(struct vdma_region *region);
+
+/* Would the region be refused by one of its spaces that are attached? */
+int vdma_ioas_room_all(const struct vdma_region *region);
+
+/* Into all of its spaces that are attached, or, on failure, into none. */
 int vdma_ioas_map_all(struct vdma_region *region);
 
 /* What could not be unmapped stays marked in region->mapped. */

@@ -20,10 +20,17 @@
 #define IOMMUFD_ABI_IOAS_IOVA_RANGES IOMMUFD_ABI_NR(0x84)
 #define IOMMUFD_ABI_IOAS_MAP IOMMUFD_ABI_NR(0x85)
 #define IOMMUFD_ABI_IOAS_UNMAP IOMMUFD_ABI_NR(0x86)
+/* Which IOAS groups of VFIO get that take it for a container. */
+#define IOMMUFD_ABI_VFIO_IOAS IOMMUFD_ABI_NR(0x88)
+#define IOMMUFD_ABI_VFIO_IOAS_SET 1
 
 /* On a device's node. */
 #define IOMMUFD_ABI_DEVICE_BIND IOMMUFD_ABI_NR(100 + 18)
 #define IOMMUFD_ABI_DEVICE_ATTACH IOMMUFD_ABI_NR(100 + 19)
+
+/* Sets the VF token of a physical function; Linux 5.7. */
+#define IOMMUFD_ABI_DEVICE_FEATURE IOMMUFD_ABI_NR(100 + 17)
+#define IOMMUFD_ABI_FEATURE_SET_TOKEN (1U << 17 | 0)
 
 #define IOMMUFD_ABI_MAP_FIXED_IOVA (1U << 0)
 #define IOMMUFD_ABI_MAP_WRITEABLE (1U << 1)
@@ -63,11 +70,24 @@ struct iommufd_abi_ioas_unmap {
 	uint64_t length;
 };
 
+struct iommufd_abi_vfio_ioas {
+	uint32_t size;
+	uint32_t ioas_id;
+	uint16_t op;
+	uint16_t reserved;
+};
+
 struct iommufd_abi_bind {
 	uint32_t argsz;
 	uint32_t flags;
 	int32_t iommufd;
 	uint32_t out_devid;
+};
+
+struct iommufd_abi_token {
+	uint32_t argsz;
+	uint32_t flags;
+	uint8_t uuid[16];
 };
 
 struct iommufd_abi_attach {

@@ -72,6 +72,13 @@ static struct vdma_record *find(struct vdma_arena *arena, vdma_iova_t iova)
 	return node ? *node : NULL;
 }
 
+bool vdma_owner_has(struct vdma_arena *arena, vdma_iova_t iova, uint64_t len)
+{
+	const struct vdma_record *found = find(arena, iova);
+
+	return found && found->len == len;
+}
+
 bool vdma_owner_remove(struct vdma_arena *arena, vdma_iova_t iova, uint64_t len,
 		       struct vdma_record *record)
 {
@@ -94,7 +101,7 @@ struct facts {
 	struct vdma_range hole;		 /* of the usable addresses */
 	bool in_hole;
 	bool checks;
-	uint64_t window;
+	struct vdma_range window;
 	uint64_t near;
 };
 
@@ -136,7 +143,8 @@ static bool buf_towards(struct vdma_arena *arena, const struct vdma_chunk *chunk
 {
 	struct vdma_range range;
 
-	while (iova - chunk->region->buf.iova < chunk->region->buf.len) {
+	/* Observers are told of a region before it is a chunk. */
+	while (chunk && iova - chunk->region->buf.iova < chunk->region->buf.len) {
 		if (buf_at(arena, chunk, iova, &range, record))
 			return true;
 		iova = up ? range.last + 1 : range.first - 1;
@@ -167,6 +175,8 @@ static void look_into_chunk(struct vdma_arena *arena, struct facts *f)
 	const struct vdma_chunk *chunk = vdma_chunk_of(arena, f->iova);
 	struct vdma_range range;
 
+	if (!chunk)
+		return;
 	f->below.len = f->above.len = 0;
 	buf_at(arena, chunk, f->iova, &range, &f->here);
 	buf_towards(arena, chunk, range.first - 1, false, &f->below);
@@ -219,7 +229,7 @@ static void look_at_ranges(const struct vdma_arena *arena, struct facts *f)
 
 	if (arena->slots)
 		return;
-	f->hole = (struct vdma_range){ 0, arena->window.len - 1 };
+	f->hole = (struct vdma_range){ arena->space.base, vdma_arena_last(arena) };
 	for (i = 0; i < arena->space.nusable; i++) {
 		const struct vdma_range *u = &arena->space.usable[i];
 
@@ -246,7 +256,7 @@ static enum vdma_iova_state judge(const struct facts *f, const struct vdma_recor
 	if (f->last.held)
 		return beyond_last ? VDMA_IOVA_GAP : VDMA_IOVA_FREED;
 	*owner = NULL;
-	if (!f->here.len && f->iova >= f->window)
+	if (!f->here.len && (f->iova < f->window.first || f->iova > f->window.last))
 		return VDMA_IOVA_OUTSIDE;
 	if (!f->here.len && f->in_hole)
 		return VDMA_IOVA_RESERVED;
@@ -314,8 +324,10 @@ static void add_state(struct text *t, const struct facts *f, enum vdma_iova_stat
 		    (unsigned long long)f->hole.first, (unsigned long long)f->hole.last);
 		break;
 	case VDMA_IOVA_OUTSIDE:
-		add(t, "outside of the arena's window, which ends at 0x%llx",
-		    (unsigned long long)f->window - 1);
+		add(t, "outside of the arena's window, ");
+		if (f->window.first)
+			add(t, "which begins at 0x%llx, and ", (unsigned long long)f->window.first);
+		add(t, "which ends at 0x%llx", (unsigned long long)f->window.last);
 		break;
 	case VDMA_IOVA_UNUSED:
 		add(t, "nobody's, and was nobody's as far as is remembered");
@@ -358,18 +370,18 @@ void vdma_owner_look(struct vdma_arena *arena, vdma_iova_t iova, struct vdma_iov
 		.iova = iova,
 		.checks = arena->checks,
 		/* What a physical address may be, nobody knows. */
-		.window = arena->slots ? UINT64_MAX : arena->window.len,
+		.window = { arena->space.base, arena->slots ? UINT64_MAX : vdma_arena_last(arena) },
 		.near = arena->guard ? arena->guard : NEAR,
 	};
 	const struct vdma_record *owner;
 
-	pthread_mutex_lock(&arena->buf_lock);
+	vdma_arena_lock_bufs(arena);
 	pthread_mutex_lock(&arena->lock);
 	look_at_regions(arena, &f);
 	look_at_freed(arena, &f);
 	look_at_ranges(arena, &f);
 	pthread_mutex_unlock(&arena->lock);
-	pthread_mutex_unlock(&arena->buf_lock);
+	vdma_arena_unlock_bufs(arena);
 
 	*info = (struct vdma_iova_info){ .state = judge(&f, &owner) };
 	if (owner) {
@@ -448,4 +460,6 @@ void vdma_owner_leaks(struct vdma_arena *arena, char *buf, size_t size)
 			    arena->ioas[i]->ndevices);
 	if (n > LEAKS)
 		add(&t, "\n  and %llu more", (unsigned long long)(n - LEAKS));
+	if (arena->nobservers)
+		add(&t, "\n  %u observers", arena->nobservers);
 }

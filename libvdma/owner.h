@@ -13,6 +13,9 @@
 /* A buffer lives. Explained on failure. With arena->buf_lock held, as the next. */
 int vdma_owner_add(struct vdma_arena *arena, vdma_iova_t iova, uint64_t len, const void *pc);
 
+/* Is there one that is exactly this? */
+bool vdma_owner_has(struct vdma_arena *arena, vdma_iova_t iova, uint64_t len);
+
 /* No more; false if there is none that is exactly this. */
 bool vdma_owner_remove(struct vdma_arena *arena, vdma_iova_t iova, uint64_t len,
 		       struct vdma_record *record);

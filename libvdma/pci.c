@@ -138,7 +138,7 @@ int vdma_pci_query(const char *bdf, struct vdma_pci_info *info)
 	struct vdma_bdf address;
 	int err;
 
-	err = vdma_info_check(info, sizeof(*info));
+	err = vdma_info_check(info, VDMA_UP_TO(struct vdma_pci_info, class_name));
 	if (err)
 		return err;
 	if (vdma_bdf_parse(bdf, &address))

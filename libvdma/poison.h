@@ -7,6 +7,7 @@
 #ifndef VDMA_INTERNAL_POISON_H
 #define VDMA_INTERNAL_POISON_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #ifdef VDMA_HAVE_VALGRIND
 #include <valgrind/memcheck.h>
@@ -18,6 +19,20 @@
  */
 void __asan_poison_memory_region(const volatile void *addr, size_t size) __attribute__((weak));
 void __asan_unpoison_memory_region(const volatile void *addr, size_t size) __attribute__((weak));
+
+/* Is there anybody who wants to know? */
+static inline bool vdma_poison_is_seen(void)
+{
+#ifdef VDMA_HAVE_VALGRIND
+	const char one = 0;
+	char bits;
+
+	/* Of Valgrind's tools only memcheck knows this, and says so. */
+	if (VALGRIND_GET_VBITS(&one, &bits, 1) == 1)
+		return true;
+#endif
+	return __asan_poison_memory_region != NULL;
+}
 
 static inline void vdma_poison(const void *va, size_t len)
 {

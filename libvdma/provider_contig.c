@@ -4,6 +4,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <vdma/uapi/map_contig.h>
 
@@ -53,61 +55,157 @@ static int no_physical(void)
 			 "Run the program as root, or give it that capability.");
 }
 
+/* Up to a folio the module takes alignment and boundary from everybody. */
+#define FOLIO (UINT64_C(2) << 20)
+
+static bool tells_physical(const struct vdma_want *want)
+{
+	return want->phys_max || want->align > FOLIO || want->boundary > FOLIO;
+}
+
+static bool is_constrained(const struct vdma_want *want)
+{
+	return want->phys_max || want->align || want->boundary || want->node;
+}
+
+static struct map_contig_constraints constraints(const struct vdma_want *want)
+{
+	return (struct map_contig_constraints){
+		.alignment = want->align,
+		.boundary = want->boundary,
+		.phys_max = want->phys_max,
+		.node = want->node ? (int32_t)want->node - 1 : 0,
+		.node_mode = want->node ? MAP_CONTIG_NODE_STRICT : MAP_CONTIG_NODE_ANY,
+		.fork = MAP_CONTIG_FORK_NONE,
+	};
+}
+
+/* A text that is written bit by bit. */
+struct line {
+	char s[256];
+	size_t used;
+};
+
+__attribute__((format(printf, 2, 3))) static void add(struct line *line, const char *fmt, ...)
+{
+	va_list args;
+	int n;
+
+	va_start(args, fmt);
+	n = vsnprintf(line->s + line->used, sizeof(line->s) - line->used, fmt, args);
+	va_end(args);
+	if (n > 0)
+		line->used += (size_t)n;
+	if (line->used >= sizeof(line->s))
+		line->used = sizeof(line->s) - 1;
+}
+
+/* Where it has to lie: "", or " up to physical address 0xffffffff on NUMA node 1". */
+static struct line constraint_words(const struct vdma_want *want)
+{
+	struct line line = { .used = 0 };
+
+	if (want->phys_max)
+		add(&line, " up to physical address 0x%llx", (unsigned long long)want->phys_max);
+	if (want->align)
+		add(&line, " at a multiple of 0x%llx", (unsigned long long)want->align);
+	if (want->boundary)
+		add(&line, " across no multiple of 0x%llx", (unsigned long long)want->boundary);
+	if (want->node)
+		add(&line, " on NUMA node %u", want->node - 1);
+	return line;
+}
+
+/* What ends the largest run: "", or ", behind which there are hugetlb pages (...)". */
+static struct line blocker_words(const struct map_contig_oracle *oracle)
+{
+	static const char *const reasons[] = {
+		[MAP_CONTIG_BLOCK_RESERVED] = "memory of the kernel's own or of the firmware",
+		[MAP_CONTIG_BLOCK_UNMOVABLE] = "memory of the kernel, which does not move",
+		[MAP_CONTIG_BLOCK_PINNED] = "memory that a driver pins, or contiguous already",
+		[MAP_CONTIG_BLOCK_HUGETLB] = "hugetlb pages",
+		[MAP_CONTIG_BLOCK_OFFLINE] = "memory that is not there, or not online",
+		[MAP_CONTIG_BLOCK_POISON] = "bad memory",
+		[MAP_CONTIG_BLOCK_ZONE] = "the end of what memory there is",
+		[MAP_CONTIG_BLOCK_LIMIT] = "the end of what the constraints allow",
+		[MAP_CONTIG_BLOCK_MEMORY] = "too little free memory for what would have to move",
+	};
+	struct line line = { .used = 0 };
+
+	if (oracle->blocker >= sizeof(reasons) / sizeof(reasons[0]) || !reasons[oracle->blocker])
+		return line;
+	add(&line, ". In the way of more: %s", reasons[oracle->blocker]);
+	if (oracle->blocker_node >= 0)
+		add(&line, ", NUMA node %d", oracle->blocker_node);
+	if (oracle->blocker_phys != MAP_CONTIG_PHYS_NONE)
+		add(&line, ", physical address 0x%llx", (unsigned long long)oracle->blocker_phys);
+	return line;
+}
+
+static int explain_limits(size_t len, const struct map_contig_limits *limits,
+			  struct vdma_facts *facts)
+{
+	facts->limit = limits->left;
+	return vdma_fail(VDMA_CAUSE_NO_MEMORY, facts,
+			 "%s of memory are wanted, at most %s can be had. The kernel could make "
+			 "%s available, without the %s that the module's parameter floor keeps "
+			 "for others, and its reserve has %s. Ask for less, or free memory.",
+			 vdma_bytes(len).s, vdma_bytes(limits->left).s,
+			 vdma_bytes(limits->available).s, vdma_bytes(limits->floor).s,
+			 vdma_bytes(limits->reserve_free).s);
+}
+
+#define OTHERS \
+	"use memory that is one run for the device only (VDMA_PROVIDER_HUGETLB, " \
+	"VDMA_PROVIDER_ANON, or VDMA_PROVIDER_AUTO, which takes what there is)"
+
+static int explain_oracle(size_t len, const struct vdma_want *want,
+			  const struct map_contig_oracle *oracle, struct vdma_facts *facts)
+{
+	/* Of these there is none but without an IOMMU. */
+	bool physical = want->phys_max || want->align || want->boundary;
+
+	facts->limit = oracle->largest;
+	if (oracle->largest >= len)
+		return vdma_fail(
+			VDMA_CAUSE_NO_RUN, facts,
+			"The kernel got no physically contiguous run of %s%s, though one of "
+			"%s looks possible now: others were using the pages, or there is no "
+			"memory for page tables. Call again.",
+			vdma_bytes(len).s, constraint_words(want).s, vdma_bytes(oracle->largest).s);
+	return vdma_fail(VDMA_CAUSE_NO_RUN, facts,
+			 "The kernel has no physically contiguous run of %s%s: the largest that it "
+			 "could make%s now is %s%s. Ask for less%s, free memory, allocate soon after "
+			 "boot, have the administrator set memory aside (the module's parameter "
+			 "reserve)%s.",
+			 vdma_bytes(len).s, constraint_words(want).s,
+			 is_constrained(want) ? " there" : "", vdma_bytes(oracle->largest).s,
+			 blocker_words(oracle).s,
+			 want->phys_max	      ? " or for more address_bits" :
+			 is_constrained(want) ? " or with fewer constraints" :
+						"",
+			 physical ? "" : ", or " OTHERS);
+}
+
 static int explain_no_run(int node, size_t len, const struct vdma_want *want,
 			  struct vdma_facts *facts)
 {
 	struct map_contig_oracle oracle = {
 		.size = sizeof(oracle),
 		.length = len,
-		.want.phys_max = want->phys_max,
+		.want = constraints(want),
 	};
 	struct map_contig_limits limits = { .size = sizeof(limits) };
 
 	/* An older module has neither. */
-	if (!vdma_sys_ioctl(node, MAP_CONTIG_LIMITS, &limits) && limits.left < len) {
-		facts->limit = limits.left;
-		return vdma_fail(
-			VDMA_CAUSE_NO_MEMORY, facts,
-			"%s of memory are wanted, at most %s can be had. The kernel could make "
-			"%s available, without the %s that the module's parameter floor keeps "
-			"for others, and its reserve has %s. Ask for less, or free memory.",
-			vdma_bytes(len).s, vdma_bytes(limits.left).s,
-			vdma_bytes(limits.available).s, vdma_bytes(limits.floor).s,
-			vdma_bytes(limits.reserve_free).s);
-	}
-	if (!vdma_sys_ioctl(node, MAP_CONTIG_ORACLE, &oracle)) {
-		facts->limit = oracle.largest;
-		if (want->phys_max)
-			return vdma_fail(
-				VDMA_CAUSE_NO_RUN, facts,
-				"The kernel has no physically contiguous run of %s up to physical "
-				"address 0x%llx: the largest that it could make there now is %s. "
-				"Ask for less or for more address_bits, allocate soon after boot, "
-				"or use a device that drives more address bits.",
-				vdma_bytes(len).s, (unsigned long long)want->phys_max,
-				vdma_bytes(oracle.largest).s);
-		if (oracle.largest >= len)
-			return vdma_fail(
-				VDMA_CAUSE_NO_RUN, facts,
-				"The kernel got no physically contiguous run of %s, though one "
-				"of %s looks possible now: others were using the pages, or "
-				"there is no memory for page tables. Call again.",
-				vdma_bytes(len).s, vdma_bytes(oracle.largest).s);
-		return vdma_fail(
-			VDMA_CAUSE_NO_RUN, facts,
-			"The kernel has no physically contiguous run of %s: the largest that "
-			"it could make now is %s. Ask for less, free memory, allocate soon "
-			"after boot, have the administrator set memory aside (the module's "
-			"parameter reserve), or use VDMA_PROVIDER_HUGETLB or "
-			"VDMA_PROVIDER_ANON, whose memory is one run for the device only.",
-			vdma_bytes(len).s, vdma_bytes(oracle.largest).s);
-	}
+	if (!vdma_sys_ioctl(node, MAP_CONTIG_LIMITS, &limits) && limits.left < len)
+		return explain_limits(len, &limits, facts);
+	if (!vdma_sys_ioctl(node, MAP_CONTIG_ORACLE, &oracle))
+		return explain_oracle(len, want, &oracle, facts);
 	facts->limit = vdma_host_meminfo("MemFree:");
 	return vdma_fail(VDMA_CAUSE_NO_RUN, facts,
-			 "The kernel has no physically contiguous run of %s (free memory: "
-			 "%s, in all: %s). Ask for less, free memory, allocate soon after "
-			 "boot, or use VDMA_PROVIDER_HUGETLB or VDMA_PROVIDER_ANON, whose "
-			 "memory is one run for the device only.",
+			 "The kernel has no physically contiguous run of %s (free memory: %s, in all: "
+			 "%s). Ask for less, free memory, allocate soon after boot, or " OTHERS ".",
 			 vdma_bytes(len).s, vdma_bytes(facts->limit).s,
 			 vdma_bytes(vdma_host_meminfo("MemTotal:")).s);
 }
@@ -158,11 +256,28 @@ static int explain(int err, int node, size_t len, const struct vdma_want *want)
 				 "for all that this user holds of it. " VDMA_MEMLOCK_REMEDY ".",
 				 vdma_bytes(len).s, vdma_bytes(facts.limit).s);
 	case EPERM:
-		if (want->phys_max)
+		if (tells_physical(want))
 			return no_physical();
 		return vdma_fail(VDMA_CAUSE_PRIVILEGE, &facts,
 				 "RLIMIT_MEMLOCK is 0 and the program has no CAP_IPC_LOCK, so it "
 				 "may not have contiguous memory. " VDMA_MEMLOCK_REMEDY ".");
+	case EINVAL:
+		/* It was there a moment ago. */
+		if (want->node)
+			return vdma_fail(VDMA_CAUSE_NODE, &facts,
+					 "NUMA node %u went offline. Use another one.",
+					 want->node - 1);
+		break;
+	case ENOTTY:
+		if (!is_constrained(want))
+			return vdma_fail(VDMA_CAUSE_UNSUPPORTED, &facts,
+					 "The loaded map_contig is its first release, which has no "
+					 "descriptors of regions for other processes. Load the module "
+					 "of this version.");
+		return vdma_fail(VDMA_CAUSE_UNSUPPORTED, &facts,
+				 "The loaded map_contig takes no constraints (MAP_CONTIG_ALLOC), and "
+				 "%s%s are wanted. Load the module of this version.",
+				 vdma_bytes(len).s, constraint_words(want).s);
 	}
 	return vdma_fail_sys(err, "allocate %s from " MAP_CONTIG_DEVICE, vdma_bytes(len).s);
 }
@@ -184,25 +299,27 @@ static void query(int fd, void *va, size_t len, struct vdma_memory *mem)
  * not locked, and the reservation is untouched if there is nothing to be had.
  */
 static int allocate_and_map(int node, void *va, size_t len, const struct vdma_want *want,
-			    bool *lost)
+			    struct vdma_memory *mem)
 {
 	struct map_contig_alloc alloc = {
 		.size = sizeof(alloc),
 		.length = len,
-		.want.phys_max = want->phys_max,
-		.want.fork = MAP_CONTIG_FORK_NONE,
+		.want = constraints(want),
 	};
 	int err;
 
 	err = vdma_sys_ioctl(node, MAP_CONTIG_ALLOC, &alloc);
 	/* The first release of the module has mmap only. */
-	if (err == -ENOTTY && !want->phys_max)
-		return vdma_reserve_fill(va, len, MAP_SHARED, node, lost);
+	if (err == -ENOTTY && !is_constrained(want) && !want->share)
+		return vdma_reserve_fill(va, len, MAP_SHARED, node, &mem->lost);
 	if (err)
 		return err;
-	err = vdma_reserve_fill(va, len, MAP_SHARED, alloc.fd, lost);
-	/* The mapping holds the memory by itself. */
-	vdma_sys_close(alloc.fd);
+	mem->node = alloc.node;
+	err = vdma_reserve_fill(va, len, MAP_SHARED, alloc.fd, &mem->lost);
+	if (!err && want->share)
+		mem->fd = alloc.fd;
+	else /* The mapping holds the memory by itself. */
+		vdma_sys_close(alloc.fd);
 	return err;
 }
 
@@ -214,11 +331,12 @@ static int contig_populate(void *va, size_t len, const struct vdma_want *want,
 	node = open_device();
 	if (node < 0)
 		return node;
-	err = allocate_and_map(node, va, len, want, &mem->lost);
+	err = allocate_and_map(node, va, len, want, mem);
 	if (err) {
 		err = explain(err, node, len, want);
 	} else {
 		mem->extents = 1;
+		mem->granule = vdma_sys_page_size();
 		query(node, va, len, mem);
 	}
 	vdma_sys_close(node);

@@ -9,6 +9,7 @@
 
 #include "explain.h"
 #include "host.h"
+#include "node.h"
 #include "provider.h"
 #include "reserve.h"
 #include "sys.h"
@@ -27,7 +28,29 @@ static int hugetlb_unit(size_t page_size, size_t *unit)
 	return 0;
 }
 
-static int explain(int err, size_t len, size_t unit)
+/* A node's pool is filled for itself. */
+static int explain_node(size_t unit, uint32_t node, struct vdma_facts *facts)
+{
+	char dir[96], path[128];
+	uint64_t total = 0;
+
+	snprintf(dir, sizeof(dir), "/sys/devices/system/node/node%u/hugepages/hugepages-%zukB",
+		 node - 1, unit >> 10);
+	snprintf(path, sizeof(path), "%s/nr_hugepages", dir);
+	vdma_host_u64(path, &total);
+	snprintf(path, sizeof(path), "%s/free_hugepages", dir);
+	vdma_host_u64(path, &facts->limit);
+	return vdma_fail(VDMA_CAUSE_NO_HUGETLB, facts,
+			 "%llu hugetlb pages of %s are needed on NUMA node %u, %llu are free there. "
+			 "As root: echo %llu > %s/nr_hugepages",
+			 (unsigned long long)facts->need, vdma_bytes(unit).s, node - 1,
+			 (unsigned long long)facts->limit,
+			 (unsigned long long)(total + facts->need -
+					      (facts->limit < facts->need ? facts->limit : 0)),
+			 dir);
+}
+
+int vdma_provider_no_hugetlb(int err, size_t len, size_t unit, uint32_t node)
 {
 	uint64_t total = 0, avail = 0, reserved = 0;
 	struct vdma_facts facts = { .sys_errno = -err, .need = len / unit };
@@ -41,6 +64,8 @@ static int explain(int err, size_t len, size_t unit)
 				 vdma_bytes(unit).s, dir);
 	if (err != -ENOMEM && err != -EFAULT)
 		return vdma_fail_sys(err, "map %s of hugetlb pages", vdma_bytes(len).s);
+	if (node)
+		return explain_node(unit, node, &facts);
 	snprintf(path, sizeof(path), "%s/nr_hugepages", dir);
 	vdma_host_u64(path, &total);
 	snprintf(path, sizeof(path), "%s/free_hugepages", dir);
@@ -58,6 +83,11 @@ static int explain(int err, size_t len, size_t unit)
 			 dir);
 }
 
+static size_t hugetlb_granule(size_t page_size)
+{
+	return page_size ? page_size : SIZE_2M;
+}
+
 static int hugetlb_populate(void *va, size_t len, const struct vdma_want *want,
 			    struct vdma_memory *mem)
 {
@@ -65,19 +95,26 @@ static int hugetlb_populate(void *va, size_t len, const struct vdma_want *want,
 	size_t unit = page_size ? page_size : SIZE_2M;
 	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB |
 		    (unit == SIZE_1G ? MAP_HUGE_1GB : MAP_HUGE_2MB);
-	int err;
+	int err, refused = 0;
 
-	err = vdma_reserve_fill(va, len, flags, -1, &mem->lost);
+	err = want->share ? vdma_reserve_fill_shared(va, len, unit == SIZE_1G ? 30 : 21, &mem->fd,
+						     &mem->lost) :
+			    vdma_reserve_fill(va, len, flags, -1, &mem->lost);
 	if (err)
-		return explain(err, len, unit);
+		return vdma_provider_no_hugetlb(err, len, unit, want->node);
 	err = vdma_sys_madvise(va, len, MADV_DONTFORK);
-	if (!err)
+	if (!err && want->node)
+		refused = vdma_node_bind(va, len, want->node, false);
+	if (!err && !refused)
 		err = vdma_sys_madvise(va, len, MADV_POPULATE_WRITE);
-	if (err) {
-		err = explain(err, len, unit);
+	if (!err && !refused && want->node)
+		refused = vdma_node_verify(va, len, unit, want->node);
+	if (err || refused) {
 		mem->lost = vdma_reserve_restore(va, len);
-		return err;
+		/* After that, or those that were had already would not count as free. */
+		return err ? vdma_provider_no_hugetlb(err, len, unit, want->node) : refused;
 	}
+	mem->node = (int32_t)want->node - 1;
 	mem->granule = unit;
 	if (len == unit)
 		mem->extents = 1;
@@ -87,5 +124,6 @@ static int hugetlb_populate(void *va, size_t len, const struct vdma_want *want,
 const struct vdma_provider_ops vdma_provider_hugetlb = {
 	.name = "hugetlb",
 	.unit = hugetlb_unit,
+	.granule = hugetlb_granule,
 	.populate = hugetlb_populate,
 };

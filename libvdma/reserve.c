@@ -2,11 +2,10 @@
 #include "reserve.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 
+#include "maps.h"
 #include "sys.h"
 
 #define RESERVED (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
@@ -35,49 +34,30 @@ void vdma_reserve_destroy(uintptr_t va, size_t len)
 	vdma_sys_munmap((void *)va, len);
 }
 
+int vdma_reserve_at(uintptr_t va, size_t len)
+{
+	void *map;
+
+	return vdma_sys_mmap((void *)va, len, PROT_NONE, RESERVED | MAP_FIXED_NOREPLACE, -1, 0,
+			     &map);
+}
+
 /* Does one inaccessible anonymous mapping cover the whole range? */
 static bool is_reserved(uintptr_t va, size_t len)
 {
-	static const char path[] = "/proc/self/maps";
-	char buf[4096];
-	size_t used = 0;
-	int fd = vdma_sys_open(path, O_RDONLY);
-	bool found = false;
-	ssize_t n;
+	struct vdma_map map;
 
-	if (fd < 0)
-		return false;
-	while (!found && (n = vdma_sys_read(fd, buf + used, sizeof(buf) - 1 - used)) > 0) {
-		char *line = buf, *end;
-
-		used += (size_t)n;
-		buf[used] = '\0';
-		while (!found && (end = strchr(line, '\n'))) {
-			unsigned long first, last, inode;
-			char prot[5];
-
-			*end = '\0';
-			if (sscanf(line, "%lx-%lx %4s %*s %*s %lu", &first, &last, prot, &inode) ==
-			    4)
-				found = first <= va && last >= va + len && !strcmp(prot, "---p") &&
-					!inode;
-			line = end + 1;
-		}
-		used = (size_t)(buf + used - line);
-		memmove(buf, line, used);
-		if (used == sizeof(buf) - 1)
-			break;
-	}
-	vdma_sys_close(fd);
-	return found;
+	return !vdma_maps_find(va, len, &map) && map.first <= va && map.end >= va + len &&
+	       !strcmp(map.prot, "---p") && !map.inode;
 }
 
-int vdma_reserve_fill(void *va, size_t len, int flags, int fd, bool *lost)
+int vdma_reserve_fill_at(void *va, size_t len, int prot, int flags, int fd, uint64_t offset,
+			 bool *lost)
 {
 	void *map;
 	int err, again;
 
-	err = vdma_sys_mmap(va, len, PROT_READ | PROT_WRITE, flags | MAP_FIXED, fd, 0, &map);
+	err = vdma_sys_mmap(va, len, prot, flags | MAP_FIXED, fd, offset, &map);
 	if (!err)
 		return 0;
 	/*
@@ -88,6 +68,25 @@ int vdma_reserve_fill(void *va, size_t len, int flags, int fd, bool *lost)
 	 */
 	again = vdma_sys_mmap(va, len, PROT_NONE, RESERVED | MAP_FIXED_NOREPLACE, -1, 0, &map);
 	*lost = again && !is_reserved((uintptr_t)va, len);
+	return err;
+}
+
+int vdma_reserve_fill(void *va, size_t len, int flags, int fd, bool *lost)
+{
+	return vdma_reserve_fill_at(va, len, PROT_READ | PROT_WRITE, flags, fd, 0, lost);
+}
+
+int vdma_reserve_fill_shared(void *va, size_t len, unsigned int huge_shift, int *fd, bool *lost)
+{
+	int file = vdma_sys_memory_file("libvdma", huge_shift, len), err;
+
+	if (file < 0)
+		return file;
+	err = vdma_reserve_fill(va, len, MAP_SHARED, file, lost);
+	if (err)
+		vdma_sys_close(file);
+	else
+		*fd = file;
 	return err;
 }
 

@@ -12,6 +12,8 @@
 
 /* @len bytes at a multiple of @align; or -errno. */
 int vdma_reserve_create(size_t len, size_t align, uintptr_t *va);
+/* There and nowhere else; -EEXIST if something is mapped there. */
+int vdma_reserve_at(uintptr_t va, size_t len);
 void vdma_reserve_destroy(uintptr_t va, size_t len);
 
 /*
@@ -20,6 +22,16 @@ void vdma_reserve_destroy(uintptr_t va, size_t len);
  * must never be used again.
  */
 int vdma_reserve_fill(void *va, size_t len, int flags, int fd, bool *lost);
+
+/* The same for a part of a file, and not always to be written. */
+int vdma_reserve_fill_at(void *va, size_t len, int prot, int flags, int fd, uint64_t offset,
+			 bool *lost);
+
+/*
+ * The same with memory that has a file, which others can map: *@fd is the caller's.
+ * @huge_shift: log2 of the hugetlb page, 0 for ordinary ones.
+ */
+int vdma_reserve_fill_shared(void *va, size_t len, unsigned int huge_shift, int *fd, bool *lost);
 
 /* Replaces what was laid over by a reservation, in one step. */
 int vdma_reserve_restore(void *va, size_t len);

@@ -2,14 +2,44 @@
 #include "site.h"
 
 #include <dlfcn.h>
+#include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "sys.h"
 
+/* This thread's number, which is a system call to ask for; 0: not asked yet. */
+static _Thread_local pid_t tid;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static bool forgets;
+
+/* A child has one thread, which goes on with what its parent's knew. */
+static void forget(void)
+{
+	tid = 0;
+}
+
+static void forget_in_children(void)
+{
+	forgets = !pthread_atfork(NULL, NULL, forget);
+}
+
+static pid_t ask_tid(void)
+{
+	pid_t mine = vdma_sys_tid();
+
+	pthread_once(&once, forget_in_children);
+	if (forgets)
+		tid = mine;
+	return mine;
+}
+
 struct vdma_site vdma_site_now(const void *pc)
 {
-	return (struct vdma_site){ .pc = pc, .ns = vdma_sys_now_ns(), .tid = vdma_sys_tid() };
+	return (struct vdma_site){ .pc = pc,
+				   .ns = vdma_sys_now_ns(),
+				   .tid = tid ? tid : ask_tid() };
 }
 
 struct vdma_site_words vdma_site_words(const struct vdma_site *site)

@@ -8,6 +8,7 @@
 
 #include <stdint.h>
 #include <sys/types.h>
+#include <vdma/types.h>
 
 struct vdma_site {
 	const void *pc; /* where the call returns to; NULL if it was not kept */
@@ -16,7 +17,7 @@ struct vdma_site {
 };
 
 /* Of this thread, now. A public function gives its __builtin_return_address(0). */
-struct vdma_site vdma_site_now(const void *pc);
+VDMA_API struct vdma_site vdma_site_now(const void *pc);
 
 struct vdma_site_words {
 	char s[320];
@@ -28,6 +29,6 @@ struct vdma_site_words {
  * export is left out, and "addr2line -f -e OBJECT OFFSET" finds it. Asks the dynamic
  * linker, so no lock may be held that a constructor could want.
  */
-struct vdma_site_words vdma_site_words(const struct vdma_site *site);
+VDMA_API struct vdma_site_words vdma_site_words(const struct vdma_site *site);
 
 #endif

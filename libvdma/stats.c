@@ -86,7 +86,7 @@ static void collect(struct vdma_arena *arena, struct vdma_stats *now)
 	const struct vdma_chunk *chunk;
 	unsigned int i;
 
-	pthread_mutex_lock(&arena->buf_lock);
+	vdma_arena_lock_bufs(arena);
 	pthread_mutex_lock(&arena->lock);
 	*now = (struct vdma_stats){
 		.regions = arena->nregions,
@@ -119,7 +119,7 @@ static void collect(struct vdma_arena *arena, struct vdma_stats *now)
 		now->locked += ioas->bytes;
 	}
 	pthread_mutex_unlock(&arena->lock);
-	pthread_mutex_unlock(&arena->buf_lock);
+	vdma_arena_unlock_bufs(arena);
 }
 
 int vdma_arena_stats(struct vdma_arena *arena, struct vdma_stats *stats)
@@ -128,7 +128,7 @@ int vdma_arena_stats(struct vdma_arena *arena, struct vdma_stats *stats)
 	int err = vdma_arena_check(arena);
 
 	if (!err)
-		err = vdma_info_check(stats, sizeof(now));
+		err = vdma_info_check(stats, VDMA_UP_TO(struct vdma_stats, unmap));
 	if (err)
 		return err;
 	collect(arena, &now);

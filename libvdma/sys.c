@@ -4,6 +4,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
+#include <linux/mempolicy.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -11,7 +13,10 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -85,6 +90,21 @@ int vdma_sys_madvise(void *addr, size_t len, int advice)
 	return madvise(addr, len, advice) ? -errno : 0;
 }
 
+/* By themselves, for libnuma comes with state and a constructor. */
+int vdma_sys_bind_node(void *addr, size_t len, unsigned int node)
+{
+	unsigned long mask[1024 / 64] = { 0 };
+
+	mask[node / 64] = 1UL << node % 64;
+	/* The kernel takes one bit less than it is told. */
+	return syscall(SYS_mbind, addr, len, MPOL_BIND, mask, 1024UL + 1, 0UL) ? -errno : 0;
+}
+
+int vdma_sys_nodes_of(void **pages, size_t n, int *nodes)
+{
+	return syscall(SYS_move_pages, 0, n, pages, NULL, nodes, 0) < 0 ? -errno : 0;
+}
+
 ssize_t vdma_sys_read(int fd, void *buf, size_t len)
 {
 	ssize_t n = read(fd, buf, len);
@@ -127,6 +147,35 @@ int vdma_sys_memfd(const char *name)
 	return fd < 0 ? -errno : fd;
 }
 
+int vdma_sys_memory_file(const char *name, unsigned int huge_shift, uint64_t len)
+{
+	unsigned int huge = huge_shift ? MFD_HUGETLB | huge_shift << MAP_HUGE_SHIFT : 0;
+	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | huge), err;
+
+	if (fd < 0)
+		return -errno;
+	if (ftruncate(fd, (off_t)len) ||
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)) {
+		err = -errno;
+		vdma_sys_close(fd);
+		return err;
+	}
+	return fd;
+}
+
+int vdma_sys_file_stat(int fd, struct vdma_sys_file *file)
+{
+	struct statfs fs;
+	struct stat st;
+
+	if (fstat(fd, &st) || fstatfs(fd, &fs))
+		return -errno;
+	file->size = (uint64_t)st.st_size;
+	file->regular = S_ISREG(st.st_mode);
+	file->page = fs.f_type == HUGETLBFS_MAGIC ? (uint64_t)fs.f_bsize : vdma_sys_page_size();
+	return 0;
+}
+
 int vdma_sys_sigaction(int sig, const struct sigaction *action, struct sigaction *old)
 {
 	return sigaction(sig, action, old) ? -errno : 0;
@@ -141,6 +190,113 @@ int vdma_sys_poll_in(int fd, int other, int timeout_ms)
 	int n = poll(p, 2, timeout_ms);
 
 	return n < 0 ? -errno : (p[0].revents != 0) | (p[1].revents != 0) << 1;
+}
+
+int vdma_sys_poll_out(int fd, int timeout_ms)
+{
+	struct pollfd p = { .fd = fd, .events = POLLOUT };
+	int n = poll(&p, 1, timeout_ms);
+
+	if (n < 0)
+		return errno == EINTR ? 0 : -errno;
+	return n ? 0 : -ETIMEDOUT;
+}
+
+int vdma_sys_unix_peer(int fd, pid_t *pid)
+{
+	int domain = 0, type = 0;
+	socklen_t len = sizeof(int);
+	struct ucred cred;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) ||
+	    getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len))
+		return -errno;
+	if (domain != AF_UNIX || type != SOCK_SEQPACKET)
+		return -EPROTOTYPE;
+	len = sizeof(cred);
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len))
+		return -errno;
+	/* Nobody's, as long as it is not connected. (The pid is 0 for one of another PID namespace.) */
+	if (cred.uid == (uid_t)-1)
+		return -ENOTCONN;
+	*pid = cred.pid;
+	return 0;
+}
+
+/* Room for two descriptors, lest one too many be taken for none; and for SO_PASSCRED's. */
+union control {
+	struct cmsghdr head;
+	char room[CMSG_SPACE(2 * sizeof(int)) + CMSG_SPACE(sizeof(struct ucred))];
+};
+
+int vdma_sys_send(int fd, const void *msg, size_t len, int passed)
+{
+	struct iovec iov = { .iov_base = (void *)(uintptr_t)msg, .iov_len = len };
+	struct msghdr header = { .msg_iov = &iov, .msg_iovlen = 1 };
+	union control control;
+
+	if (passed >= 0) {
+		memset(&control, 0, sizeof(control));
+		control.head.cmsg_len = CMSG_LEN(sizeof(int));
+		control.head.cmsg_level = SOL_SOCKET;
+		control.head.cmsg_type = SCM_RIGHTS;
+		memcpy(CMSG_DATA(&control.head), &passed, sizeof(int));
+		header.msg_control = &control;
+		header.msg_controllen = CMSG_SPACE(sizeof(int));
+	}
+	return sendmsg(fd, &header, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+}
+
+ssize_t vdma_sys_receive(int fd, void *msg, size_t len, int passed[2], unsigned int *n)
+{
+	struct iovec iov = { .iov_base = msg, .iov_len = len };
+	union control control;
+	struct msghdr header = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control),
+	};
+	ssize_t got = recvmsg(fd, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC | MSG_TRUNC);
+	int all[sizeof(control.room) / sizeof(int)];
+	unsigned int i, count = 0;
+	struct cmsghdr *c;
+
+	if (got < 0)
+		return -errno;
+	for (c = CMSG_FIRSTHDR(&header); c; c = CMSG_NXTHDR(&header, c)) {
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		count = (unsigned int)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+		memcpy(all, CMSG_DATA(c), count * sizeof(int));
+	}
+	*n = count < 2 ? count : 2;
+	memcpy(passed, all, *n * sizeof(int));
+	for (i = *n; i < count; i++)
+		close(all[i]);
+	/* There was no descriptor free for one that came; or many more came than should. */
+	if (header.msg_flags & MSG_CTRUNC) {
+		while (*n)
+			close(passed[--*n]);
+		return -EMFILE;
+	}
+	return got;
+}
+
+void vdma_sys_hang_up(int fd)
+{
+	shutdown(fd, SHUT_RDWR);
+	vdma_sys_close(fd);
+}
+
+int vdma_sys_file_size(int fd, uint64_t *size)
+{
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return -errno;
+	*size = (uint64_t)st.st_size;
+	return 0;
 }
 
 int vdma_sys_read_file(const char *path, char *buf, size_t size)

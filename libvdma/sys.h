@@ -7,6 +7,7 @@
 #define VDMA_INTERNAL_SYS_H
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -34,6 +35,12 @@ int vdma_sys_mmap(void *addr, size_t len, int prot, int flags, int fd, uint64_t 
 int vdma_sys_munmap(void *addr, size_t len);
 int vdma_sys_madvise(void *addr, size_t len, int advice);
 
+/* What is not populated yet comes from that NUMA node, 0 to 1023, or not at all. */
+int vdma_sys_bind_node(void *addr, size_t len, unsigned int node);
+
+/* The nodes that @n pages of this process lie on, negative where one is not there. */
+int vdma_sys_nodes_of(void **pages, size_t n, int *nodes);
+
 /* Bytes read or written. */
 ssize_t vdma_sys_read(int fd, void *buf, size_t len);
 ssize_t vdma_sys_pread(int fd, void *buf, size_t len, uint64_t offset);
@@ -45,6 +52,20 @@ int vdma_sys_eventfd(void);
 /* A file without a name, empty; close-on-exec. */
 int vdma_sys_memfd(const char *name);
 
+/*
+ * A file without a name of @len bytes of memory, which nobody can make shorter;
+ * close-on-exec. @huge_shift: log2 of its hugetlb pages, or 0.
+ */
+int vdma_sys_memory_file(const char *name, unsigned int huge_shift, uint64_t len);
+
+struct vdma_sys_file {
+	uint64_t size; /* bytes; 0 where it has none to tell */
+	uint64_t page; /* the unit in which it is mapped */
+	bool regular;  /* so its size is where it ends */
+};
+
+int vdma_sys_file_stat(int fd, struct vdma_sys_file *file);
+
 /* From a handler, too. */
 int vdma_sys_sigaction(int sig, const struct sigaction *action, struct sigaction *old);
 
@@ -53,6 +74,30 @@ int vdma_sys_sigaction(int sig, const struct sigaction *action, struct sigaction
  * Negative ones are left out.
  */
 int vdma_sys_poll_in(int fd, int other, int timeout_ms);
+
+/* Until it can be written to, or a signal comes; -ETIMEDOUT. */
+int vdma_sys_poll_out(int fd, int timeout_ms);
+
+/*
+ * Who is at the other end of a Unix socket that keeps the bounds of messages:
+ * -EPROTOTYPE if it is another, -ENOTCONN if nobody is.
+ */
+int vdma_sys_unix_peer(int fd, pid_t *pid);
+
+/* A message with a descriptor (-1: without), or -EAGAIN if there is no room. */
+int vdma_sys_send(int fd, const void *msg, size_t len, int passed);
+
+/*
+ * The bytes of a message, also if it has more than @len; 0 at the end; -EAGAIN if there
+ * is none. The *@n descriptors that came with it are the caller's, close-on-exec; of
+ * more than two the rest is gone.
+ */
+ssize_t vdma_sys_receive(int fd, void *msg, size_t len, int passed[2], unsigned int *n);
+
+/* Closes it, and ends the connection, though others may have descriptors of it. */
+void vdma_sys_hang_up(int fd);
+
+int vdma_sys_file_size(int fd, uint64_t *size);
 
 /* Adds one to an eventfd. */
 int vdma_sys_eventfd_signal(int fd);

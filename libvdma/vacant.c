@@ -34,19 +34,21 @@ int vdma_vacant_open(size_t len)
 
 int vdma_vacant_map(void *va, size_t len)
 {
-	size_t piece = len / PIECES > PIECE ? len / PIECES : PIECE, at;
+	size_t page = vdma_sys_page_size();
+	size_t piece = len / PIECES > PIECE ? (len / PIECES + page - 1) & ~(page - 1) : PIECE, at;
 	int fd, err = 0;
 	void *map;
 
-	/* BARs are powers of two, so pieces are whole pages. */
 	if (piece > len)
 		piece = len;
 	fd = vdma_vacant_open(piece);
 	if (fd < 0)
 		return fd;
+	/* The last one may be shorter. */
 	for (at = 0; at < len && !err; at += piece)
-		err = vdma_sys_mmap((char *)va + at, piece, PROT_READ | PROT_WRITE,
-				    MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd, 0, &map);
+		err = vdma_sys_mmap((char *)va + at, piece < len - at ? piece : len - at,
+				    PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE,
+				    fd, 0, &map);
 	vdma_sys_close(fd);
 	return err;
 }

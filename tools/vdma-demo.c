@@ -186,7 +186,9 @@ static int show_registration(struct demo *d)
 
 static int show_dma(struct demo *d)
 {
-	struct vdma_region_opts opts = { .size = sizeof(opts), .address_bits = EDU_ADDRESS_BITS };
+	const struct vdma_constraints reach = { .size = sizeof(reach),
+						.address_bits = EDU_ADDRESS_BITS };
+	struct vdma_region_opts opts = { .size = sizeof(opts), .constraints = &reach };
 	struct vdma_region *region;
 	unsigned char *va;
 	struct vdma_buf buf;

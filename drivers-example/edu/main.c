@@ -157,7 +157,9 @@ static void show_buffer(const char *name, const struct vdma_buf *buf)
 
 static int create_memory(struct demo *d)
 {
-	struct vdma_region_opts opts = { .size = sizeof(opts), .address_bits = EDU_ADDRESS_BITS };
+	const struct vdma_constraints reach = { .size = sizeof(reach),
+						.address_bits = EDU_ADDRESS_BITS };
+	struct vdma_region_opts opts = { .size = sizeof(opts), .constraints = &reach };
 
 	if (vdma_region_create(d->arena, NEAR_LEN, &opts, &d->near_region))
 		return complain("memory below 2^28", vdma_explain());

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * An arena is one range of virtual addresses laid over one range of device
- * addresses (IOVA) of the same size. Regions are placed at the same offset in
- * both, so the device address of any byte is its virtual address minus a
- * constant, for every device that is opened through the arena.
+ * addresses (IOVA) of the same size, which begins at 0 (but with VDMA_ARENA_IDENTITY).
+ * Regions are placed at the same offset in both, so the device address of any byte is
+ * its virtual address minus a constant, for every device that is opened through the arena.
  *
  *	IOVA 0        2^32      top of the window
  *	|.|------->      |M|          <---------|
@@ -42,18 +42,27 @@ struct vdma_arena;
  * struct vdma_window - where an arena lies
  * @va: its first virtual address, a multiple of 1 GiB
  * @len: bytes
- * @delta: virtual address minus device address, the same for every byte
+ * @delta: virtual address minus device address, the same for every byte; 0 with
+ *         VDMA_ARENA_IDENTITY
  * @slots: NULL in a linear arena. In a physical one, for each slot of 2 MiB of the
  *         window: virtual address minus physical address, 0 where there is nothing
+ * @reach: bytes of the window for which @delta holds: @len in a linear arena, 0 in
+ *         a physical one. So one comparison tells both.
+ * @foreign: the table of memory outside the window (import.h); NULL before the
+ *           first pointer is imported
+ * @foreign_end: the end of the addresses that it covers; 0 before it is there
  *
  * Every arena begins with this struct, and it is constant for as long as the
- * arena lives: that is what the inline functions below stand on.
+ * arena lives, but for the last two, which change once: that is what the inline functions below stand on.
  */
 struct vdma_window {
 	uintptr_t va;
 	size_t len;
 	uint64_t delta;
 	const uint64_t *slots;
+	size_t reach;
+	const uint64_t *foreign;
+	uintptr_t foreign_end;
 };
 
 /* log2 of the size of a slot. */
@@ -84,6 +93,22 @@ enum vdma_translation {
  */
 #define VDMA_ARENA_CHECK (1U << 0)
 
+/*
+ * Other processes may join (join.h). The window lies at a place that they are likely
+ * to have free, and each region has a descriptor of its own: memory of
+ * VDMA_PROVIDER_HUGETLB and _ANON is that of a file without a name (memfd), shared.
+ */
+#define VDMA_ARENA_SHARED (1U << 1)
+
+/*
+ * Device addresses are the virtual ones, for others that take that for granted (DPDK's
+ * "IOVA as VA"; dpdk.h). The window lies where IOMMUs with 39 address bits reach, or at
+ * the base that is given; so there is nothing for devices with 32 bits. Memory imported
+ * at a pointer alone has another device address, in the window, as in every arena. Not
+ * with VDMA_ARENA_SHARED, and not in a physical arena.
+ */
+#define VDMA_ARENA_IDENTITY (1U << 2)
+
 /**
  * struct vdma_arena_opts - how an arena is made
  * @size: sizeof(struct vdma_arena_opts)
@@ -94,7 +119,8 @@ enum vdma_translation {
  * @translation: what device addresses are. A physical arena takes memory of
  *               VDMA_PROVIDER_CONTIG only, and 2 MiB of its window for each region
  *               at least
- * @flags: VDMA_ARENA_CHECK; the members below are for that, and 0 without it
+ * @flags: VDMA_ARENA_CHECK, VDMA_ARENA_SHARED, VDMA_ARENA_IDENTITY; guard and
+ *         quarantines are for the first, and 0 without it
  * @guard: bytes of the gap behind each region, rounded up to whole pages, at
  *         most 1 GiB; 0 for 64 KiB
  * @quarantine: bytes of addresses of freed regions that are held back, the
@@ -102,6 +128,11 @@ enum vdma_translation {
  *              none. They cost no memory.
  * @buf_quarantine: bytes of freed buffers that are held back; 0 for 4 MiB, 1 for
  *                  none. They stay mapped, and take memory.
+ * @base: with VDMA_ARENA_SHARED: the window's first virtual address, a multiple of
+ *        1 GiB, or the call fails; 0 for the library's choice, 0x400000000000 if
+ *        that is free. Others, for who needs them: 0x7e8000000000 (ThreadSanitizer),
+ *        0x2000000000 (Valgrind). With VDMA_ARENA_IDENTITY: the same, and so its first
+ *        device address; 0 for the library's choice below 2^39
  *
  * Whatever is held back is released before a call would fail for the want of it.
  */
@@ -113,6 +144,7 @@ struct vdma_arena_opts {
 	uint32_t guard;
 	uint64_t quarantine;
 	uint64_t buf_quarantine;
+	uintptr_t base;
 };
 
 /**
@@ -131,6 +163,7 @@ struct vdma_arena_opts {
  * @translation: LINEAR or PHYSICAL
  * @held: bytes of addresses of freed regions that are held back
  * @bufs_held: bytes of freed buffers that are held back
+ * @flags: as it was made with
  */
 struct vdma_arena_info {
 	size_t size;
@@ -146,6 +179,7 @@ struct vdma_arena_info {
 	enum vdma_translation translation;
 	uint64_t held;
 	uint64_t bufs_held;
+	uint32_t flags;
 };
 
 /**
@@ -153,8 +187,8 @@ struct vdma_arena_info {
  * @opts: NULL for defaults
  * @arena: out: owned by the caller, vdma_arena_destroy() gives it back
  *
- * Return: 0, -EINVAL, -E2BIG, -ENOMEM (no address space, no memory), -EIO (a
- * kernel without MADV_WIPEONFORK). Thread-safe.
+ * Return: 0, -EINVAL, -E2BIG, -ENOMEM (no address space, no memory), -EADDRINUSE (at
+ * the base is something else), -EIO (a kernel without MADV_WIPEONFORK). Thread-safe.
  */
 VDMA_API int vdma_arena_create(const struct vdma_arena_opts *opts, struct vdma_arena **arena);
 
@@ -162,9 +196,10 @@ VDMA_API int vdma_arena_create(const struct vdma_arena_opts *opts, struct vdma_a
  * vdma_arena_destroy() - give the window back
  * @arena: NULL is allowed
  *
- * Return: 0; -EBUSY while a region, a buffer or an address space lives, of which
- * vdma_explain() names the first; -EIO if a chunk of buffers could not be
- * unmapped; -ECHILD. No other thread may use the arena meanwhile.
+ * Return: 0; -EBUSY while a region, a buffer, an address space or an observer lives, of
+ * which vdma_explain() names the first; -EIO if a chunk of buffers could not be
+ * unmapped; -ECHILD; -EDEADLK (from inside of an observer). No other thread may use the
+ * arena meanwhile.
  */
 VDMA_API int vdma_arena_destroy(struct vdma_arena *arena);
 
@@ -227,16 +262,41 @@ static inline vdma_iova_t vdma_iova_checked(const struct vdma_arena *arena, cons
 	uint64_t delta;
 
 	/* len 0 is too long, too: from off 0 its last byte is the highest there is, else it wraps. */
-	if (last < off || last >= w->len)
+	if (__builtin_expect(last >= off && last < w->reach, 1))
+		return (uint64_t)(uintptr_t)va - w->delta;
+	if (!w->slots || last < off || last >= w->len)
 		return VDMA_IOVA_NONE;
+	delta = __atomic_load_n(&w->slots[off >> VDMA_SLOT_SHIFT], __ATOMIC_ACQUIRE);
+	if (!delta ||
+	    delta != __atomic_load_n(&w->slots[last >> VDMA_SLOT_SHIFT], __ATOMIC_ACQUIRE))
+		return VDMA_IOVA_NONE;
+	return (uint64_t)(uintptr_t)va - delta;
+}
+
+/**
+ * vdma_iova_burst() - device addresses of many virtual addresses, unchecked
+ * @arena: the arena
+ * @va: @n pointers into its regions; nothing is checked
+ * @iova: out: their device addresses; it overlaps neither @va nor the arena
+ * @n: how many
+ *
+ * As vdma_iova() for each, but the arena is asked once what kind it is, so that the
+ * compiler can make vector instructions of the rest. Thread-safe, no lock.
+ */
+static inline void vdma_iova_burst(const struct vdma_arena *arena, void *const *va,
+				   vdma_iova_t *__restrict iova, size_t n)
+{
+	const struct vdma_window *w = (const struct vdma_window *)(const void *)arena;
+	uint64_t delta = w->delta;
+	size_t i;
+
 	if (__builtin_expect(w->slots != NULL, 0)) {
-		delta = __atomic_load_n(&w->slots[off >> VDMA_SLOT_SHIFT], __ATOMIC_ACQUIRE);
-		if (!delta ||
-		    delta != __atomic_load_n(&w->slots[last >> VDMA_SLOT_SHIFT], __ATOMIC_ACQUIRE))
-			return VDMA_IOVA_NONE;
-		return (uint64_t)(uintptr_t)va - delta;
+		for (i = 0; i < n; i++)
+			iova[i] = vdma_iova(arena, va[i]);
+		return;
 	}
-	return (uint64_t)(uintptr_t)va - w->delta;
+	for (i = 0; i < n; i++)
+		iova[i] = (uint64_t)(uintptr_t)va[i] - delta;
 }
 
 /**
@@ -254,6 +314,9 @@ VDMA_API void *vdma_va_physical(const struct vdma_arena *arena, vdma_iova_t iova
  * @arena: the arena
  * @iova: device address
  *
+ * Memory that was imported at a pointer is not in the window: what comes out for it is
+ * an address at which there is nothing. vdma_va_any() (import.h) finds it.
+ *
  * Return: the pointer, NULL if @iova is outside the window. Thread-safe, no
  * lock; in a physical arena it is vdma_va_physical().
  */
@@ -262,9 +325,9 @@ static inline void *vdma_va(const struct vdma_arena *arena, vdma_iova_t iova)
 	const struct vdma_window *w = (const struct vdma_window *)(const void *)arena;
 	uint64_t va = iova + w->delta;
 
-	if (__builtin_expect(w->slots != NULL, 0))
-		return vdma_va_physical(arena, iova);
-	return va - w->va < w->len ? (void *)(uintptr_t)va : NULL;
+	if (__builtin_expect(va - w->va < w->reach, 1))
+		return (void *)(uintptr_t)va;
+	return w->slots ? vdma_va_physical(arena, iova) : NULL;
 }
 
 #ifdef __cplusplus

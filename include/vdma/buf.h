@@ -14,30 +14,21 @@
  * They are cut in units of 64 bytes, a cache line. AddressSanitizer and Valgrind
  * know which bytes of a chunk are buffers, and tell of others. For packets and small
  * objects of one size that come and go all the time, this is too slow.
+ *
+ * Where a process has joined the arena (join.h), what gets or gives back buffers
+ * fails with EROFS.
  */
 #ifndef VDMA_BUF_H
 #define VDMA_BUF_H
 
 #include <vdma/arena.h>
+#include <vdma/constraints.h>
+#include <vdma/region.h>
 #include <vdma/types.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-/**
- * enum vdma_contiguity - must the buffer be one physical run?
- * @VDMA_CONTIG_PREFERRED: memory of map_contig.ko; if there is none when the
- *                         arena grows, huge pages, then ordinary ones
- * @VDMA_CONTIG_REQUIRED: memory of map_contig.ko, or the call fails
- * @VDMA_CONTIG_INDIFFERENT: ordinary memory. It is contiguous for the device
- *                           in any case, at its IOVA.
- */
-enum vdma_contiguity {
-	VDMA_CONTIG_PREFERRED,
-	VDMA_CONTIG_REQUIRED,
-	VDMA_CONTIG_INDIFFERENT,
-};
 
 /* The buffer is zeroed; without it, it may hold what another had in it. */
 #define VDMA_BUF_ZERO (1U << 0)
@@ -45,13 +36,14 @@ enum vdma_contiguity {
 /**
  * struct vdma_buf_opts - what a buffer must be
  * @size: sizeof(struct vdma_buf_opts)
- * @align: of its addresses, a power of two up to 1 GiB; 0 for 64 bytes
- * @boundary: a power of two, no multiple of which the buffer crosses; 0 for
- *            none
- * @address_bits: 1 to 64: device addresses stay below 2^address_bits; 0:
- *                anywhere
- * @contiguity: see enum vdma_contiguity
+ * @align: as in struct vdma_constraints, for callers that have no
+ *         @constraints; 0 for those that have
+ * @boundary: the same
+ * @address_bits: the same
+ * @contiguity: the same
  * @flags: VDMA_BUF_ZERO
+ * @constraints: where it has to lie and how; the caller's, and not needed
+ *               after the call. NULL for none.
  */
 struct vdma_buf_opts {
 	size_t size;
@@ -60,6 +52,7 @@ struct vdma_buf_opts {
 	uint32_t address_bits;
 	enum vdma_contiguity contiguity;
 	uint32_t flags;
+	const struct vdma_constraints *constraints;
 };
 
 /**
@@ -83,17 +76,33 @@ VDMA_API int vdma_buf_alloc(struct vdma_arena *arena, size_t len, const struct v
  *
  * The device must not use it any more.
  *
- * Return: 0; -EINVAL if there is no such buffer, or no more. If a chunk could
- * not be unmapped, it stays. Thread-safe.
+ * Return: 0; -EINVAL if there is no such buffer, or no more; -EDEADLK (from inside of
+ * an observer). If a chunk could not be unmapped, it stays. Thread-safe.
  */
 VDMA_API int vdma_buf_free(struct vdma_arena *arena, const struct vdma_buf *buf);
+
+/**
+ * vdma_buf_query() - what a buffer's memory is made of
+ * @arena: where it came from
+ * @buf: as vdma_buf_alloc() filled it in, or a copy
+ * @info: in: its size, out: what the region is made of that the buffer was cut
+ *        out of: how the memory was delivered, and why it is not better
+ *
+ * @info's buf_len and extents are of that region. The buffer itself is
+ * physically as many runs as it touches granules, one if it was delivered
+ * contiguous; its reason is good until the buffer is freed.
+ *
+ * Return: 0; -EINVAL if there is no such buffer, or no more. Thread-safe.
+ */
+VDMA_API int vdma_buf_query(struct vdma_arena *arena, const struct vdma_buf *buf,
+			    struct vdma_region_info *info);
 
 /**
  * vdma_buf_trim() - give back chunks that no buffer lies in
  * @arena: the arena
  *
- * Return: 0; -EINVAL; -EIO if one could not be unmapped, and stays.
- * Thread-safe.
+ * Return: 0; -EINVAL; -EIO or -ENOMEM if one could not be unmapped, and stays; -EDEADLK (from
+ * inside of an observer). Thread-safe.
  */
 VDMA_API int vdma_buf_trim(struct vdma_arena *arena);
 

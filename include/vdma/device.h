@@ -16,6 +16,9 @@
  *	vdma_device_irq_enable(dev, VDMA_IRQ_MSI, 1);
  *	...
  *	vdma_device_irq_wait(dev, 0, 1000, NULL);
+ *
+ * After vdma_device_let_go() (removal.h) all calls but vdma_device_query() and
+ * vdma_device_close() fail with ENODEV.
  */
 #ifndef VDMA_DEVICE_H
 #define VDMA_DEVICE_H
@@ -34,10 +37,34 @@ struct vdma_device;
  * struct vdma_device_opts - how a device is opened
  * @size: sizeof(struct vdma_device_opts)
  * @flags: must be 0
+ * @vf_token: the VF token, a UUID as text, "bd8d9d2b-5a5f-4f5a-a211-f591514ba1f3"; NULL for
+ *            none. Who opens a physical function with SR-IOV sets it; once virtual
+ *            functions of it are in use it has to be the same. Who opens a virtual
+ *            function of one that is bound to vfio-pci has to give the same, by which
+ *            its driver says that it trusts the other one. Functions whose physical
+ *            function the kernel drives take none. Over iommufd only the former can
+ *            be given one, and Linux before 6.17 does not ask the latter for it
  */
 struct vdma_device_opts {
 	size_t size;
 	uint64_t flags;
+	const char *vf_token;
+};
+
+/**
+ * enum vdma_reset - how a function is reset; bits of a mask
+ * @VDMA_RESET_FLR: function level reset, of PCI Express or of Advanced Features
+ * @VDMA_RESET_PM: power state D3hot and back
+ * @VDMA_RESET_BUS: of the bus or slot, on which it is alone
+ * @VDMA_RESET_OTHER: the device's own way, the firmware's, or one that is not told
+ * @VDMA_RESET_HOT: of the bus or slot with all that is on it: vdma_device_hot_reset()
+ */
+enum vdma_reset {
+	VDMA_RESET_FLR = 1 << 0,
+	VDMA_RESET_PM = 1 << 1,
+	VDMA_RESET_BUS = 1 << 2,
+	VDMA_RESET_OTHER = 1 << 3,
+	VDMA_RESET_HOT = 1 << 4,
 };
 
 /**
@@ -62,6 +89,10 @@ enum vdma_irq_kind {
  * @can_reset: 1 if vdma_device_reset() works
  * @irqs: vectors it has, by enum vdma_irq_kind
  * @bar_len: bytes of each BAR; 0 where there is none
+ * @resets: what there is, of enum vdma_reset; 0 for a device that was let go
+ * @reset: which of them vdma_device_reset() does; 0 if it does not work
+ * @hot_functions: functions that vdma_device_hot_reset() resets, this one
+ *                 included; 0 if it does not work here at all
  */
 struct vdma_device_info {
 	size_t size;
@@ -72,6 +103,9 @@ struct vdma_device_info {
 	uint32_t can_reset;
 	uint32_t irqs[3];
 	uint64_t bar_len[6];
+	uint32_t resets;
+	uint32_t reset;
+	uint32_t hot_functions;
 };
 
 /**
@@ -97,7 +131,7 @@ struct vdma_bar {
  * Return: 0; -EINVAL (@bdf is not an address), -E2BIG, -ENODEV (no such
  * device, or not bound to vfio-pci), -ENOENT (VFIO is not loaded), -EOPNOTSUPP
  * (no IOMMU; an arena with VDMA_TRANSLATION_AUTO can do without), -EBUSY (the group is not viable, or somebody has it open),
- * -EACCES, -EPERM (no interrupt remapping), -ERANGE (an existing region lies
+ * -EACCES (a device node's permissions; a VF token), -EPERM (no interrupt remapping), -ERANGE (an existing region lies
  * where this device's IOMMU cannot reach), -EAGAIN (RLIMIT_MEMLOCK), -ENOSPC
  * (DMA entries), -ENOMEM, -EMFILE, -EIO. Nothing stays open or mapped on
  * failure. Thread-safe.
@@ -113,8 +147,9 @@ VDMA_API int vdma_device_open(struct vdma_ioas *ioas, const char *bdf,
  * interrupt descriptors closed. Without an IOMMU it waits until the device has ended
  * what was under way, up to 0.7 s; memory stays tied to one that does not end.
  *
- * Return: 0; -ECHILD in a forked child. Thread-safe, but nobody else may use
- * @dev.
+ * Return: 0; -EBUSY while a region is part of one of its BARs
+ * (vdma_region_import_bar()); -ECHILD in a forked child. Thread-safe, but nobody
+ * else may use @dev.
  */
 VDMA_API int vdma_device_close(struct vdma_device *dev);
 
@@ -123,7 +158,7 @@ VDMA_API int vdma_device_close(struct vdma_device *dev);
  * @dev: the device
  * @info: in: its size, out: the rest
  *
- * Return: 0, -EINVAL. Thread-safe.
+ * Return: 0, -EINVAL. Thread-safe; it waits for other threads' calls on the arena.
  */
 VDMA_API int vdma_device_query(struct vdma_device *dev, struct vdma_device_info *info);
 
@@ -182,12 +217,29 @@ VDMA_API int vdma_device_set_bus_master(struct vdma_device *dev, int on);
  * @dev: the device
  *
  * The kernel saves and restores the config header; bus mastering stays as it
- * was, registers in BARs are as after power on.
+ * was, registers in BARs are as after power on. Which way it takes is in struct
+ * vdma_device_info: the first one of the kernel's list (reset_method in sysfs).
  *
  * Return: 0, -EOPNOTSUPP (the device has no reset of its own), -EIO.
  * Thread-safe.
  */
 VDMA_API int vdma_device_reset(struct vdma_device *dev);
+
+/**
+ * vdma_device_hot_reset() - reset of the slot or bus, with all that is on it
+ * @dev: the device, of VFIO
+ *
+ * All functions that it hits have to be bound to vfio-pci, and their IOMMU groups to
+ * be this arena's: through any of its address spaces, over iommufd through the same.
+ * If one is not, vdma_explain() names it and who has it, and nothing has happened. Their
+ * config headers are saved and restored as by vdma_device_reset(); no thread may
+ * access a BAR of any of them meanwhile, which takes a second. Calls on the arena wait.
+ *
+ * Return: 0, -EINVAL, -EOPNOTSUPP (the device is on the root bus, which has no reset, or
+ * VFIO does not lend it), -EBUSY (others' functions would be hit), -ENODEV (it
+ * was let go), -ENOMEM, -EIO. Thread-safe.
+ */
+VDMA_API int vdma_device_hot_reset(struct vdma_device *dev);
 
 /**
  * vdma_device_irq_enable() - switch interrupts on

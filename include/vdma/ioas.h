@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * An I/O address space (IOAS): one set of page tables in the IOMMU, shared by
- * the devices opened through it. All regions of its arena are mapped into it,
- * those that exist when its first device comes and those created later. An
+ * the devices opened through it. All regions of its arena are mapped into it, but for
+ * those that name others, when its first device comes or when they are created. An
  * arena can have several, for devices that must not reach each other's
  * traffic, or that sit behind different IOMMUs.
  *
- * It is a VFIO container of type1 v2, or an IOAS of iommufd (Linux 6.6 and
- * newer, where it was built in). All mappings go with the last device; the
+ * It is a VFIO container of type1 v2, or an IOAS of iommufd (Linux 6.2 and
+ * newer, where it was built in), to which devices come through their own nodes or, where there
+ * are none (before 6.6), through their groups. All mappings go with the last device; the
  * library maps all regions again when the next device is opened.
  *
  * Without an IOMMU, in a physical arena, there are no page tables, and a device
@@ -19,6 +20,9 @@
  *
  *	vdma_ioas_create(arena, NULL, &ioas);
  *	vdma_device_open(ioas, "0000:00:10.0", NULL, &dev);
+ *
+ * Where a process has joined the arena (join.h), what creates or destroys address spaces
+ * fails with EROFS.
  */
 #ifndef VDMA_IOAS_H
 #define VDMA_IOAS_H
@@ -37,7 +41,8 @@ struct vdma_ioas;
  * enum vdma_backend - how the kernel is asked
  * @VDMA_BACKEND_AUTO: the library chooses
  * @VDMA_BACKEND_TYPE1: VFIO container, VFIO_TYPE1v2_IOMMU
- * @VDMA_BACKEND_IOMMUFD: /dev/iommu and the devices' own nodes, /dev/vfio/devices/
+ * @VDMA_BACKEND_IOMMUFD: /dev/iommu and the devices' own nodes, /dev/vfio/devices/, or
+ *                        their groups'
  * @VDMA_BACKEND_NOIOMMU: nothing translates: device addresses are physical ones, of
  *                        an arena with VDMA_TRANSLATION_PHYSICAL. Its devices are
  *                        bound to vfio-pci in VFIO's mode without an IOMMU, or to
@@ -90,7 +95,7 @@ struct vdma_ioas_info {
  *
  * Return: 0, -EINVAL, -E2BIG, -ENOENT (VFIO is not loaded, or there is no
  * iommufd), -EACCES, -EOPNOTSUPP (this kernel's VFIO lacks type1 v2), -ENOSPC (64 of them),
- * -ENOMEM, -EMFILE, -EIO. Thread-safe.
+ * -ENOMEM, -EMFILE, -EIO, -EDEADLK (from inside of an observer). Thread-safe.
  */
 VDMA_API int vdma_ioas_create(struct vdma_arena *arena, const struct vdma_ioas_opts *opts,
 			      struct vdma_ioas **ioas);
@@ -99,8 +104,9 @@ VDMA_API int vdma_ioas_create(struct vdma_arena *arena, const struct vdma_ioas_o
  * vdma_ioas_destroy() - close an address space
  * @ioas: NULL is allowed
  *
- * Return: 0; -EBUSY while a device is open. Thread-safe, but nobody else may
- * use @ioas.
+ * Return: 0; -EBUSY while a device is open, or was let go and not closed, or a region names it (struct
+ * vdma_region_opts); -EDEADLK (from inside of an observer). Thread-safe, but nobody else
+ * may use @ioas.
  */
 VDMA_API int vdma_ioas_destroy(struct vdma_ioas *ioas);
 

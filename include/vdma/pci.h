@@ -70,7 +70,7 @@ VDMA_API int vdma_pci_query(const char *bdf, struct vdma_pci_info *info);
  * @fn: called for each; a return value other than 0 ends the walk
  * @ctx: handed to @fn
  *
- * Return: 0, what @fn returned, -ENOMEM, -EIO. Thread-safe; @fn is called
+ * Return: 0, what @fn returned, -EINVAL, -ENOMEM, -EIO. Thread-safe; @fn is called
  * without any lock.
  */
 VDMA_API int vdma_pci_foreach(int (*fn)(const struct vdma_pci_info *pci, void *ctx), void *ctx);

@@ -40,13 +40,19 @@ VDMA_API int vdma_device_removal_fd(struct vdma_device *dev, int *fd);
  * @dev: the device; nothing happens if it was let go already
  *
  * Its interrupts and bus mastering are switched off, its BARs replaced by memory
- * of 0xff bytes (writes to which go nowhere), and it leaves its address space. All
+ * of 0xff bytes (writes to which go nowhere), and it leaves its address space. Regions
+ * that are parts of its BARs (vdma_region_import_bar()) become such memory, too, which no
+ * device reaches; they are still to be destroyed. All
  * calls but vdma_device_query() and vdma_device_close() fail with -ENODEV from then
  * on; those that wait for an interrupt return so at once.
  *
- * Return: 0, -EINVAL, -ENOMEM (no memory for what replaces the BARs: nothing has
- * changed but that the device is silent; close it), -EMFILE, -ECHILD. Thread-safe, but
- * of other threads only those may be in calls on @dev that wait for interrupts.
+ * Return: 0, -EINVAL, -ENOMEM and -EMFILE (there is nothing to replace the BARs by), -EIO
+ * (the same, or a region that is part of its BARs could not be unmapped), -ECHILD. After
+ * -ENOMEM, -EMFILE and -EIO the device is not let go: it runs as it did, in its address
+ * space. But of its BARs, and of regions that are parts of them, some may have become what
+ * they are to become. Call it again; or destroy those regions, and close the device.
+ * Thread-safe, but of other threads only those may be in calls on @dev that wait for
+ * interrupts.
  */
 VDMA_API int vdma_device_let_go(struct vdma_device *dev);
 

@@ -3,8 +3,8 @@
 # Sourced after common.sh: the project's CMake build.
 
 # configure_build REPO BUILD KDIR [CMAKE-ARGUMENT...]: makes or updates a build
-# folder. KDIR is added to the kernels that it builds the module for; those whose
-# folder is gone are dropped, for the cache may be deleted. A new folder is
+# folder. KDIR is added to the kernels that it builds the module for, unless it is empty;
+# those whose folder is gone are dropped, for the cache may be deleted. A new folder is
 # without tests, as they need more packages.
 configure_build()
 {
@@ -17,7 +17,7 @@ configure_build()
 	while read -r old; do
 		[ ! -e "$old/Makefile" ] || kdirs+=${kdirs:+;}$old
 	done < <(sed -n 's/^VDMA_KDIRS:[A-Z]*=//p' "$build/CMakeCache.txt" 2>/dev/null | tr ';' '\n')
-	case ";$kdirs;" in
+	case ";;$kdirs;;" in
 	*";$kdir;"*) ;;
 	*) kdirs=${kdirs:+$kdirs;}$kdir ;;
 	esac

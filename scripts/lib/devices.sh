@@ -51,19 +51,25 @@ device_backend()
 
 	case $type in
 	nvme)
-		if ! has drive; then
+		# One that shares its namespaces with others, and one that has virtual
+		# functions, take none of their own.
+		if ! has drive && ! has subsys; then
 			file=$results/$id.img
 			rm -f "$file"
 			truncate -s "$size" "$file" || die "--device nvme: bad size=$size"
-			device_args+=(-drive "if=none,id=drive-$id,format=raw,cache=unsafe,file=$(qemu_quote "$file")")
+			device_args+=(-drive "if=none,id=drive-$id,format=raw,cache=unsafe,discard=unmap${throttling},file=$(qemu_quote "$file")")
 			properties+=",drive=drive-$id"
 		fi
 		has serial || properties+=",serial=$id"
 		;;
 	e1000 | e1000e | igb | vmxnet3 | rtl8139 | virtio-net-pci)
 		if ! has netdev; then
-			device_args+=(-netdev "hubport,id=net-$id,hubid=0")
+			device_args+=(-netdev "hubport,id=net-$id,hubid=$hub")
 			properties+=",netdev=net-$id"
+			# Whole packets, unless told otherwise: jumbo frames, too.
+			[ "$dump" != on ] || dump=65536
+			[ "$dump" = off ] || device_args+=(-object
+				"filter-dump,id=dump-$id,netdev=net-$id,maxlen=$dump,file=$(qemu_quote "$results/$id.pcap")")
 		fi
 		;;
 	virtio-crypto-pci)
@@ -89,12 +95,15 @@ device_backend()
 	has romfile || properties+=,romfile=
 }
 
+is_card() { [[ $1 == @(e1000|e1000e|igb|vmxnet3|rtl8139|virtio-net-pci) ]]; }
+
 has() { [[ ,$given, == *,"$1"=* ]]; }
 
 # add_device SPEC
 add_device()
 {
-	local spec=$1 kind type given="" properties="" bind="" size=64M bus=pcie.0 addr=""
+	local spec=$1 kind type given="" properties="" bind="" size=64M throttling="" bus=pcie.0 addr=""
+	local hub=0 dump=off
 	local id="" number word part parts address path variable
 
 	IFS=, read -ra parts <<<"$spec"
@@ -112,11 +121,29 @@ add_device()
 		addr=*) addr=${part#*=}; continue ;;
 		id=*) id=${part#*=}; continue ;;
 		size=*) if [ "$type" = nvme ]; then size=${part#*=}; continue; fi ;;
+		iops=* | bps=*)
+			if [ "$type" = nvme ]; then
+				throttling+=,throttling.${part%%=*}-total=${part#*=}
+				continue
+			fi
+			;;
+		hub=* | dump=*)
+			if is_card "$type"; then
+				[[ $part =~ ^(hub=[0-9]{1,3}|dump=(on|off|[1-9][0-9]{1,4}))$ ]] ||
+					die "--device: '$part': hub=N is a number, dump= is on, off or a number of bytes"
+				local "$part"
+				continue
+			fi
+			;;
 		*=*) ;;
 		*) die "--device: '$part' in '$spec' is not PROPERTY=VALUE" ;;
 		esac
 		given+=,$part
 	done
+	if [ "$type" = nvme-subsys ]; then # no PCI device
+		device_args+=(-device "$type,id=${id:-$kind$number}$given")
+		return
+	fi
 	# A bridge keeps the kernel's own driver, or none.
 	case $type,$bind in
 	*-port, | *-bridge, | *-upstream, | *-downstream,) bind=keep ;;

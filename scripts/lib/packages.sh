@@ -15,11 +15,18 @@ VDMA_PACKAGES_KMOD=(make gcc-12 libelf1 libssl3)
 # scripts/guest
 VDMA_PACKAGES_GUEST=(qemu-system-x86 busybox-static cpio kmod xz-utils util-linux)
 
+# scripts/demo: who is at the other end, or counts after
+VDMA_PACKAGES_DEMO=(iproute2 iputils-ping openssl)
+
 # the library, the tools, the examples and the tests, with both compilers
 VDMA_PACKAGES_BUILD=(gcc libc6-dev make cmake ninja-build pkg-config libpci-dev
-	libnuma-dev systemtap-sdt-dev)
+	libnuma-dev systemtap-sdt-dev libjemalloc-dev)
+# libdpdk-dev, for libvdma-dpdk, brings all of DPDK: no smaller package has the headers.
 VDMA_PACKAGES_TEST=(clang libcmocka-dev g++ binutils pciutils libibverbs-dev ibverbs-providers
-	iproute2 valgrind)
+	git groff-base iproute2 iputils-ping libdpdk-dev libssl-dev openssl python3 tshark valgrind)
+
+# scripts/bench: a peer
+VDMA_PACKAGES_BENCH=(libdpdk-dev)
 
 # scripts/check
 VDMA_PACKAGES_CHECK=(clang-format shellcheck valgrind libclang-rt-14-dev)

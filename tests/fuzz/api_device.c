@@ -19,11 +19,45 @@ static const int bar_errors[] = { EINVAL, ENXIO, EOPNOTSUPP, ENOMEM, EIO, 0 };
 static const int config_errors[] = { EINVAL, ENXIO, EIO, 0 };
 static const int master_errors[] = { EINVAL, EIO, 0 };
 static const int reset_errors[] = { EOPNOTSUPP, EIO, 0 };
+static const int hot_errors[] = { EINVAL, EOPNOTSUPP, EBUSY, ENOMEM, EIO, 0 };
+static const int asked_errors[] = { ENODEV, ENXIO, EINTR, EIO, 0 };
+static const int gone_errors[] = { ENODEV, 0 };
+static const int let_go_errors[] = { EINVAL, ENOMEM, EMFILE, EIO, 0 };
 static const int enable_errors[] = { EINVAL, EBUSY, ENXIO, ENOMEM, EMFILE, EIO, 0 };
 static const int disable_errors[] = { EIO, 0 };
 static const int fd_errors[] = { ENXIO, 0 };
 static const int wait_errors[] = { ETIMEDOUT, EINTR, ENXIO, EIO, 0 };
 static const int mask_errors[] = { EOPNOTSUPP, ENXIO, EIO, 0 };
+
+unsigned int attached(unsigned int arena)
+{
+	unsigned int i, sum = 0;
+
+	for (i = 0; i < SPACES; i++)
+		sum += w.spaces[i].ioas && w.spaces[i].arena == arena && w.spaces[i].devices;
+	return sum;
+}
+
+bool is_open(const struct device *d, unsigned int arena)
+{
+	return d->dev && !d->gone && w.spaces[d->space].arena == arena;
+}
+
+unsigned int reached_by(const struct region *r)
+{
+	unsigned int i, sum = 0;
+
+	if (r->half) {
+		struct vdma_region_info info = { .size = sizeof(info) };
+
+		MUST(!vdma_region_query(r->region, &info));
+		return info.mapped;
+	}
+	for (i = 0; i < SPACES && !r->gone; i++)
+		sum += w.spaces[i].ioas && w.spaces[i].arena == r->arena && w.spaces[i].devices &&
+		       (!r->spaces || r->spaces >> i & 1);
+	return sum;
+}
 
 void ioas_create(void)
 {
@@ -39,7 +73,9 @@ void ioas_create(void)
 	if (arena == ARENAS || i == SPACES)
 		return;
 	given = shaped(&opts, sizeof(opts), &wrong);
-	wrong |= (unsigned int)opts.backend > VDMA_BACKEND_IOMMUFD;
+	wrong |= w.physical[arena] ? opts.backend == VDMA_BACKEND_TYPE1 ||
+					     opts.backend == VDMA_BACKEND_IOMMUFD :
+				     (unsigned int)opts.backend > VDMA_BACKEND_IOMMUFD;
 	ret = CALL(ioas_errors, vdma_ioas_create(w.arenas[arena], given, &ioas));
 	free(given);
 	MUST((ret == -EINVAL || ret == -E2BIG) == wrong);
@@ -56,7 +92,7 @@ void ioas_destroy(struct space *s)
 	if (!s->ioas)
 		return;
 	ret = CALL_CHANGES(busy_errors, vdma_ioas_destroy(s->ioas));
-	MUST(!ret == !s->devices);
+	MUST(!ret == (!s->devices && !s->gone && !s->named));
 	if (!ret)
 		s->ioas = NULL;
 }
@@ -89,7 +125,11 @@ void device_open(void)
 {
 	static const char *const others[] = { "0000:00:1f.7", "10.0", "0000:00:10.0 ", "" };
 	unsigned int which = take_below(&w.in, 32), first = take_below(&w.in, SPACES), i, n = 0;
-	struct vdma_device_opts opts = { .flags = take(&w.in) == 1 };
+	static const char *const tokens[] = { NULL, "bd8d9d2b-5a5f-4f5a-a211-f591514ba1f3",
+					      "bd8d" };
+	uint8_t how = take(&w.in);
+	struct vdma_device_opts opts = { .flags = how == 1,
+					 .vf_token = tokens[how < 192 ? 0 : how % 3] };
 	const char *bdf = which < 4 ? others[which] : bdfs[which % DEVICES];
 	struct vdma_device *dev = UNTOUCHED;
 	bool wrong = false;
@@ -103,15 +143,22 @@ void device_open(void)
 	if (!s->ioas)
 		return;
 	given = shaped(&opts, sizeof(opts), &wrong);
-	wrong |= opts.flags || (which < 4 && which);
+	/* Only the last one can have a token. */
+	wrong |=
+		opts.flags || (which < 4 && which) ||
+		(which >= 4 && opts.vf_token && (opts.vf_token[4] == '\0' || which % DEVICES != 3));
 	ret = CALL(open_errors, vdma_device_open(s->ioas, bdf, given, &dev));
 	free(given);
-	MUST((ret == -EINVAL || ret == -E2BIG) == wrong);
+	/* What sysfs does not tell for once decides whether there can be a token, or an IOMMU. */
+	MUST((ret == -EINVAL || ret == -E2BIG) == wrong ||
+	     (opts.vf_token ? w.hit || w.bare : w.hit && w.bare));
 	if (ret) {
 		MUST(dev == UNTOUCHED);
 		return;
 	}
-	MUST(which >= 4 && !w.devices[which % DEVICES].dev);
+	/* One that was let go may be had again while its old object lives. */
+	MUST(which >= 4 && (!w.devices[which % DEVICES].dev || w.devices[which % DEVICES].gone));
+	device_close(&w.devices[which % DEVICES]);
 	w.devices[which % DEVICES] = (struct device){ .dev = dev, .space = i };
 	s->devices++;
 	MUST((fake_config(bdf)[PCI_COMMAND] & (PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER)) ==
@@ -121,12 +168,22 @@ void device_open(void)
 void device_close(struct device *d)
 {
 	const char *bdf = bdfs[d - w.devices];
+	int ret;
 
 	if (!d->dev)
 		return;
-	MUST(!CALL_CHANGES(no_errors, vdma_device_close(d->dev)));
-	MUST(w.hit || !(fake_config(bdf)[PCI_COMMAND] & PCI_COMMAND_MASTER));
-	w.spaces[d->space].devices--;
+	ret = CALL_CHANGES(busy_errors, vdma_device_close(d->dev));
+	MUST(ret ? imported(d, true) : !imported(d, false));
+	if (ret)
+		return;
+	import_let_go(d);
+	/* It may not have fallen silent. */
+	w.tied |= w.bare && !d->gone && (w.hit || fake.hold_err);
+	MUST(w.hit || d->gone || !(fake_config(bdf)[PCI_COMMAND] & PCI_COMMAND_MASTER));
+	if (d->gone)
+		w.spaces[d->space].gone--;
+	else
+		w.spaces[d->space].devices--;
 	d->dev = NULL;
 }
 
@@ -206,6 +263,62 @@ static void device_look(struct device *d, const char *bdf)
 	free(info);
 }
 
+/* The one that is behind a port is alone there. */
+static void hot_reset(struct device *d, const char *bdf)
+{
+	unsigned int before = fake_hot_resets(bdf);
+	int ret = CALL(hot_errors, vdma_device_hot_reset(d->dev));
+
+	MUST(fake_hot_resets(bdf) == before + !ret);
+	if (bdf == bdfs[3])
+		MUST(!ret || w.hit);
+	else
+		MUST(ret == -EOPNOTSUPP || w.hit);
+}
+
+static void let_go(struct device *d, const char *bdf)
+{
+	int fd = -7, ret = CALL(query_errors, vdma_device_removal_fd(d->dev, &fd));
+
+	MUST(!ret && fd >= 0);
+	if (take(&w.in) & 1) {
+		fake_request(bdf);
+		ret = CALL(asked_errors, vdma_device_irq_wait(d->dev, 0, 0, NULL));
+		MUST(ret == (d->vectors ? -ENODEV : -ENXIO) || w.hit);
+	}
+	ret = CALL_CHANGES(let_go_errors, vdma_device_let_go(d->dev));
+	w.tied |= w.bare && (w.hit || fake.hold_err);
+	MUST(!ret || w.hit || (w.trouble && imported(d, true)));
+	if (ret) {
+		import_half(d);
+		return;
+	}
+	import_let_go(d);
+	w.spaces[d->space].devices--;
+	w.spaces[d->space].gone++;
+	d->gone = true;
+	d->vectors = 0;
+}
+
+/* Nothing goes any more but to ask, and to let go. */
+static void use_gone(struct device *d, const char *bdf)
+{
+	uint32_t value;
+	struct vdma_bar bar;
+	int fd;
+
+	switch (take_below(&w.in, 8)) {
+	case 0: MUST(CALL(gone_errors, vdma_device_config_read(d->dev, 0, 4, &value))); break;
+	case 1: MUST(CALL(gone_errors, vdma_device_bar(d->dev, 0, &bar))); break;
+	case 2: MUST(CALL(gone_errors, vdma_device_reset(d->dev))); break;
+	case 3: MUST(CALL(gone_errors, vdma_device_hot_reset(d->dev))); break;
+	case 4: MUST(CALL(gone_errors, vdma_device_irq_enable(d->dev, VDMA_IRQ_MSI, 1))); break;
+	case 5: MUST(CALL(gone_errors, vdma_device_removal_fd(d->dev, &fd))); break;
+	case 6: MUST(!CALL(no_errors, vdma_device_let_go(d->dev))); break;
+	default: device_look(d, bdf);
+	}
+}
+
 void device_use(void)
 {
 	unsigned int first = take_below(&w.in, DEVICES), i = first, n;
@@ -216,7 +329,12 @@ void device_use(void)
 	d = &w.devices[i];
 	if (!d->dev)
 		return;
-	switch (take_below(&w.in, 12)) {
+	if (d->gone) {
+		use_gone(d, bdfs[i]);
+		return;
+	}
+	/* UIO's has one interrupt of another kind, which unit tests look at. */
+	switch (take_below(&w.in, w.bare && i == 0 ? 5 : 16)) {
 	case 0: device_look(d, bdfs[i]); break;
 	case 1: use_config(d); break;
 	case 2: CALL(master_errors, vdma_device_set_bus_master(d->dev, take(&w.in) % 2)); break;
@@ -230,6 +348,8 @@ void device_use(void)
 	case 6: irq_wait(d, bdfs[i]); break;
 	case 7: CALL(mask_errors, vdma_device_irq_mask(d->dev)); break;
 	case 8: CALL(mask_errors, vdma_device_irq_unmask(d->dev)); break;
+	case 9: hot_reset(d, bdfs[i]); break;
+	case 10: let_go(d, bdfs[i]); break;
 	default: irq_enable(d);
 	}
 }

@@ -29,15 +29,21 @@ int run_demo(void);
 int run_device(void);
 int run_interrupts(void);
 int run_memory(void);
+int run_constraints(void);
 int run_overrun(void);
+int run_join(void);
 int run_setup(void);
 int run_limits(void);
+int run_zone(void);
+int run_reset(void);
 int run_bare(void);
 int run_unsafe(void);
 int run_combination(void);
 int run_superpages(void);
+int run_provider(void);
 int run_hotplug(void);
 int run_ten(void);
+int run_probes(void);
 
 /* Address of the guest's device, by the variable that scripts/guest sets. */
 const char *bdf_of(const char *variable);

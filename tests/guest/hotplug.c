@@ -62,13 +62,16 @@ static void monitor_expect(const char *word)
 	}
 }
 
-/* The terminal has echoed the monitor's greeting to it, which it did not like. */
+/*
+ * The terminal has echoed the monitor's greeting to it, or a part of it, which it did not
+ * like, or waits for the rest of. 0xff is in no JSON, so there it begins anew.
+ */
 static void monitor_begin(void)
 {
 	struct pollfd p = { .fd = monitor, .events = POLLIN };
 	char c;
 
-	if (write(monitor, "\n", 1) != 1)
+	if (write(monitor, "\xff\n", 2) != 2)
 		on_edge("/dev/ttyS1");
 	while (poll(&p, 1, 500) == 1)
 		if (read(monitor, &c, 1) != 1)
@@ -104,19 +107,30 @@ static int setup(void **state)
 	return 0;
 }
 
-static bool is_there(const char *bdf)
+static bool has(const char *bdf, const char *file)
 {
 	char path[64];
 
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/vendor", bdf);
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/%s", bdf, file);
 	return !access(path, F_OK);
+}
+
+static bool is_there(const char *bdf)
+{
+	return has(bdf, "vendor");
+}
+
+/* drivers_probe finds it: Linux adds files for BARs when the bus has the device in its list. */
+static bool is_added(const char *bdf)
+{
+	return has(bdf, "resource0");
 }
 
 static void wait_for(const char *bdf, bool there)
 {
 	double start = now_ms();
 
-	while (is_there(bdf) != there) {
+	while (is_there(bdf) != there || (there && !is_added(bdf))) {
 		if (now_ms() - start > SLOT_TIMEOUT_MS)
 			fail_msg("%s has not %s", bdf, there ? "come" : "gone");
 		usleep(10 * 1000);

@@ -19,15 +19,21 @@ static const struct {
 	{ "device", run_device },
 	{ "interrupts", run_interrupts },
 	{ "memory", run_memory },
+	{ "constraints", run_constraints },
 	{ "overrun", run_overrun },
+	{ "join", run_join },
 	{ "setup", run_setup },
 	{ "limits", run_limits },
+	{ "zone", run_zone },
+	{ "reset", run_reset },
 	{ "bare", run_bare },
 	{ "unsafe", run_unsafe },
 	{ "combination", run_combination },
 	{ "superpages", run_superpages },
+	{ "provider", run_provider },
 	{ "hotplug", run_hotplug },
 	{ "ten", run_ten },
+	{ "probes", run_probes },
 };
 
 const char *demo_path;

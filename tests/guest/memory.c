@@ -451,7 +451,8 @@ static void all_or_none(void **state)
 	va = contig_mmap(PAGE);
 	assert_return_code(vfio_map(&raw, va, PAGE, PAGE), errno);
 	assert_true(EXPLAINED(vdma_region_create(s.arena, PAGE, &page_1, &two), EIO, SYSTEM,
-			      "VFIO_IOMMU_MAP_DMA", "0x1000"));
+			      "mapped in IOVA 0x1000 to 0x1fff", "Nothing was mapped",
+			      "Close the devices"));
 	assert_int_equal(vdma_last_failure()->sys_errno, EEXIST);
 	assert_null(two);
 	after = ioas_info(s.ioas);
@@ -471,6 +472,43 @@ static void all_or_none(void **state)
 	edu_close(&edu);
 	WORKS(vdma_region_destroy(one));
 	WORKS(vdma_ioas_destroy(narrow));
+	space_destroy(&s);
+}
+
+/*
+ * Somebody else takes a mapping away: the kernel unmaps nothing, and says so by the
+ * size alone. Memory and address stay ours until the device is closed.
+ */
+static void unmapped_elsewhere(void **state)
+{
+	struct space s = space_create();
+	struct vdma_region *region;
+	struct vdma_buf buf;
+	struct edu edu;
+	struct vfio raw;
+
+	(void)state;
+	if (backend() == VDMA_BACKEND_IOMMUFD) {
+		space_destroy(&s);
+		skip();
+	}
+	raw.container = newest_container();
+	region = region_of(s.arena, VDMA_PROVIDER_ANON, PAGE, EDU_ADDRESS_BITS);
+	buf = vdma_region_buf(region);
+	open_edu(&edu, s.ioas, "VDMA_BDF_EDU", EDU_ADDRESS_BITS);
+	dma_verify(&edu, &buf, 1);
+	assert_return_code(vfio_unmap(&raw, buf.iova, PAGE), errno);
+	assert_true(EXPLAINED(vdma_region_destroy(region), EIO, SYSTEM, "unmapped 0x0 bytes",
+			      "instead of 0x1000", "address are kept", "Close the devices",
+			      "can be destroyed"));
+	assert_int_equal(vdma_last_failure()->need, PAGE);
+	memset(buf.va, 1, buf.len);
+	edu_close(&edu);
+	/* It is mapped again for the next one, and goes then. */
+	open_edu(&edu, s.ioas, "VDMA_BDF_EDU", EDU_ADDRESS_BITS);
+	dma_verify(&edu, &buf, 2);
+	WORKS(vdma_region_destroy(region));
+	edu_close(&edu);
 	space_destroy(&s);
 }
 
@@ -541,11 +579,17 @@ static void killed(void **state)
 int run_memory(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(contiguous),	     cmocka_unit_test(reach),
-		cmocka_unit_test(empty_arenas),	     cmocka_unit_test(replay),
-		cmocka_unit_test(access_of_devices), cmocka_unit_test(several),
-		cmocka_unit_test(hugetlb_dma),	     cmocka_unit_test(cycles),
-		cmocka_unit_test(all_or_none),	     cmocka_unit_test(killed),
+		cmocka_unit_test(contiguous),
+		cmocka_unit_test(reach),
+		cmocka_unit_test(empty_arenas),
+		cmocka_unit_test(replay),
+		cmocka_unit_test(access_of_devices),
+		cmocka_unit_test(several),
+		cmocka_unit_test(hugetlb_dma),
+		cmocka_unit_test(cycles),
+		cmocka_unit_test(all_or_none),
+		cmocka_unit_test(unmapped_elsewhere),
+		cmocka_unit_test(killed),
 	};
 
 	return cmocka_run_group_tests_name("memory", tests, NULL, NULL);

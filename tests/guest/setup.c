@@ -185,6 +185,33 @@ static void open_already(void **state)
 	vdma_device_close(dev);
 }
 
+/* Without a node of its own, iommufd gets a device by its group. */
+static void by_group(void **state)
+{
+	const char *bdf = bdf_of("VDMA_BDF_EDU");
+	struct vdma_buf buf;
+	struct vdma_region *region;
+	struct edu edu;
+	char node[64];
+	struct stat st;
+
+	(void)state;
+	if (backend() != VDMA_BACKEND_IOMMUFD)
+		skip();
+	snprintf(node, sizeof(node), "%s", node_path(bdf));
+	assert_return_code(stat(node, &st), errno);
+	assert_return_code(unlink(node), errno);
+	region = region_of(space.arena, VDMA_PROVIDER_ANON, PAGE, EDU_ADDRESS_BITS);
+	buf = vdma_region_buf(region);
+	EDU_WORKS(&edu, edu_open(&edu, space.ioas, bdf, EDU_ADDRESS_BITS));
+	EDU_WORKS(&edu, edu_irq_use(&edu, VDMA_IRQ_MSI));
+	dma_verify(&edu, &buf, 5);
+	edu_close(&edu);
+	WORKS(vdma_region_destroy(region));
+	assert_return_code(mknod(node, st.st_mode, st.st_rdev), errno);
+	WORKS(open_device(bdf));
+}
+
 /* As an unprivileged user, in a child: 0 if all was explained. */
 static int permission_child(void *unused)
 {
@@ -238,6 +265,7 @@ int run_setup(void)
 		cmocka_unit_test(without_driver),   cmocka_unit_test(with_another_driver),
 		cmocka_unit_test(group_not_viable), cmocka_unit_test(group_busy),
 		cmocka_unit_test(open_already),	    cmocka_unit_test(permission_denied),
+		cmocka_unit_test(by_group),
 	};
 
 	return cmocka_run_group_tests_name("setup", tests, create, destroy);

@@ -18,8 +18,12 @@ SAME(IOMMUFD_ABI_IOAS_ALLOC, IOMMU_IOAS_ALLOC);
 SAME(IOMMUFD_ABI_IOAS_IOVA_RANGES, IOMMU_IOAS_IOVA_RANGES);
 SAME(IOMMUFD_ABI_IOAS_MAP, IOMMU_IOAS_MAP);
 SAME(IOMMUFD_ABI_IOAS_UNMAP, IOMMU_IOAS_UNMAP);
+SAME(IOMMUFD_ABI_VFIO_IOAS, IOMMU_VFIO_IOAS);
+SAME(IOMMUFD_ABI_VFIO_IOAS_SET, IOMMU_VFIO_IOAS_SET);
 SAME(IOMMUFD_ABI_DEVICE_BIND, VFIO_DEVICE_BIND_IOMMUFD);
 SAME(IOMMUFD_ABI_DEVICE_ATTACH, VFIO_DEVICE_ATTACH_IOMMUFD_PT);
+SAME(IOMMUFD_ABI_DEVICE_FEATURE, VFIO_DEVICE_FEATURE);
+SAME(IOMMUFD_ABI_FEATURE_SET_TOKEN, VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_PCI_VF_TOKEN);
 SAME(IOMMUFD_ABI_MAP_FIXED_IOVA, IOMMU_IOAS_MAP_FIXED_IOVA);
 SAME(IOMMUFD_ABI_MAP_WRITEABLE, IOMMU_IOAS_MAP_WRITEABLE);
 SAME(IOMMUFD_ABI_MAP_READABLE, IOMMU_IOAS_MAP_READABLE);
@@ -51,10 +55,18 @@ SAME_MEMBER(iommufd_abi_ioas_unmap, iommu_ioas_unmap, ioas_id);
 SAME_MEMBER(iommufd_abi_ioas_unmap, iommu_ioas_unmap, iova);
 SAME_MEMBER(iommufd_abi_ioas_unmap, iommu_ioas_unmap, length);
 
+SAME_SIZE(iommufd_abi_vfio_ioas, iommu_vfio_ioas);
+SAME_MEMBER(iommufd_abi_vfio_ioas, iommu_vfio_ioas, ioas_id);
+SAME_MEMBER(iommufd_abi_vfio_ioas, iommu_vfio_ioas, op);
+
 SAME_SIZE(iommufd_abi_bind, vfio_device_bind_iommufd);
 SAME_MEMBER(iommufd_abi_bind, vfio_device_bind_iommufd, argsz);
 SAME_MEMBER(iommufd_abi_bind, vfio_device_bind_iommufd, iommufd);
 SAME_MEMBER(iommufd_abi_bind, vfio_device_bind_iommufd, out_devid);
+
+SAME(offsetof(struct iommufd_abi_token, uuid), offsetof(struct vfio_device_feature, data));
+SAME_MEMBER(iommufd_abi_token, vfio_device_feature, argsz);
+SAME_MEMBER(iommufd_abi_token, vfio_device_feature, flags);
 
 SAME_SIZE(iommufd_abi_attach, vfio_device_attach_iommufd_pt);
 SAME_MEMBER(iommufd_abi_attach, vfio_device_attach_iommufd_pt, argsz);

@@ -12,6 +12,8 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 #include <vdma/uapi/map_contig.h>
@@ -49,12 +51,17 @@ void fake_unlock(bool *locked)
 }
 
 /* The nth call fails if a test wants that. */
-static int injected(void)
+static int injected_into(const char *call)
 {
 	FAKE_LOCKED;
 
-	return ++fake.calls == fake.fail_at ? -fake.fail_err : 0;
+	if (++fake.calls != fake.fail_at)
+		return 0;
+	fake.failed_call = call;
+	return -fake.fail_err;
 }
+
+#define injected() injected_into(__func__)
 
 static struct node *find_node(const char *path)
 {
@@ -135,6 +142,10 @@ void fake_reset(void)
 	fake.ranges[1] = (struct vdma_range){ 0xfef00000, (UINT64_C(1) << 39) - 1 };
 	fake.nranges = 2;
 	fake.contig_pa = UINT64_C(0x40000000);
+	fake.contig_max = UINT64_MAX;
+	fake.blocker_node = -1;
+	fake.blocker_phys = MAP_CONTIG_PHYS_NONE;
+	fake.stray_node = -1;
 	fake.limits = (struct map_contig_limits){
 		.memlock = MAP_CONTIG_UNLIMITED,
 		.user_quota = MAP_CONTIG_UNLIMITED,
@@ -151,6 +162,15 @@ void fake_reset(void)
 		  "MemTotal: 2048000 kB\nMemFree: 1024000 kB\nMemAvailable: 1500000 kB\n");
 	fake_file("/sys/devices/system/node/node0", "");
 	fake_file("/sys/devices/system/node/node1", "");
+	fake_file("/sys/devices/system/node/has_memory", "0-1\n");
+	fake_file("/sys/devices/system/node/node0/meminfo",
+		  "Node 0 MemTotal: 1024000 kB\nNode 0 MemFree: 1000000 kB\n");
+	fake_file("/sys/devices/system/node/node1/meminfo",
+		  "Node 1 MemTotal:        1024000 kB\nNode 1 HighMemFree: 1 kB\n"
+		  "Node 1 MemFree:          960000 kB\nNode 1 Inactive(file): 40000 kB\n");
+	fake_file("/sys/devices/system/node/node1/hugepages/hugepages-2048kB/nr_hugepages", "3\n");
+	fake_file("/sys/devices/system/node/node1/hugepages/hugepages-2048kB/free_hugepages",
+		  "1\n");
 	fake_file("/proc/1/comm", "init\n");
 	fake_file("/sys/module/vfio_iommu_type1/parameters/dma_entry_limit", "100\n");
 	fake_file("/sys/kernel/iommu_groups/0/type", "DMA\n");
@@ -248,11 +268,15 @@ void vdma_sys_close(int fd)
 		close(fd);
 		return;
 	}
+	if (fake_fds[i].closed)
+		abort(); /* twice */
 	switch (fake_fds[i].kind) {
-	case FAKE_FREE: abort(); /* closed twice */
+	case FAKE_FREE: abort(); /* the same */
 	case FAKE_IOMMUFD: fake_iommufd_close(fake_fds[i].index); break;
 	case FAKE_UIO: fake_uio_close(i); break;
-	default: fake_vfio_close(i);
+	default:
+		if (!fake_vfio_close(i))
+			return;
 	}
 	fake_fds[i].kind = FAKE_FREE;
 }
@@ -266,13 +290,15 @@ int vdma_sys_ioctl(int fd, unsigned long request, void *arg)
 		fake.failed_request = request;
 		return err;
 	}
-	if (i < 0 || i >= FAKE_FDS || fake_fds[i].kind == FAKE_FREE)
+	if (i < 0 || i >= FAKE_FDS || fake_fds[i].kind == FAKE_FREE || fake_fds[i].closed)
 		return -EBADF;
 	if (request == fake.fail_request && fake.fail_request_err) {
 		if (!fake.fail_request_skip) {
 			err = -fake.fail_request_err;
 			fake.failed_request = request;
 			fake.fail_request_err = 0;
+			if (fake.fail_memlock)
+				fake.memlock_limit = fake.fail_memlock;
 			return err;
 		}
 		fake.fail_request_skip--;
@@ -304,6 +330,7 @@ int vdma_sys_mmap(void *addr, size_t len, int prot, int flags, int fd, uint64_t 
 	if (err) {
 		/* As the kernel: what was there is gone before the driver is asked. */
 		munmap(addr, len);
+		fake_vfio_unmapped(addr, len);
 		if (!fake.foreign)
 			mapped -= len;
 		else
@@ -327,8 +354,10 @@ int vdma_sys_mmap(void *addr, size_t len, int prot, int flags, int fd, uint64_t 
 	if (va == MAP_FAILED) {
 		err = -errno;
 		/* Too much for this machine: what was there may be gone by now, or not. */
-		if (flags & MAP_FIXED && !munmap(addr, len))
+		if (flags & MAP_FIXED && !munmap(addr, len)) {
+			fake_vfio_unmapped(addr, len);
 			mapped -= len;
+		}
 		return err;
 	}
 	if (flags & MAP_FIXED_NOREPLACE && va != addr) {
@@ -337,6 +366,7 @@ int vdma_sys_mmap(void *addr, size_t len, int prot, int flags, int fd, uint64_t 
 	}
 	if (!(flags & MAP_FIXED))
 		mapped += len;
+	fake_vfio_mapped(i, va, len);
 	*out = va;
 	return 0;
 }
@@ -356,7 +386,13 @@ int vdma_sys_dup(int fd)
 	FAKE_LOCKED;
 	int err = injected();
 
-	return err ? err : fake_uio_dup(fd - FAKE_FIRST_FD);
+	if (err)
+		return err;
+	if (fd >= FAKE_FIRST_FD)
+		return fake_uio_dup(fd - FAKE_FIRST_FD);
+	err = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	real_fds += err >= 0;
+	return err < 0 ? -errno : err;
 }
 
 int vdma_sys_lock(int fd)
@@ -377,14 +413,26 @@ const struct map_contig_configure *fake_configuration(int fd)
 	return &fake_fds[fd - FAKE_FIRST_FD].config;
 }
 
-int vdma_sys_munmap(void *addr, size_t len)
+static int unmap(void *addr, size_t len)
 {
 	FAKE_LOCKED;
 
 	if (munmap(addr, len))
 		return -errno;
+	fake_vfio_unmapped(addr, len);
 	mapped -= len;
 	return 0;
+}
+
+int vdma_sys_munmap(void *addr, size_t len)
+{
+	void (*at_unmap)(void) = fake.at_unmap;
+
+	if (at_unmap) {
+		fake.at_unmap = NULL;
+		at_unmap();
+	}
+	return unmap(addr, len);
 }
 
 int vdma_sys_madvise(void *addr, size_t len, int advice)
@@ -392,9 +440,42 @@ int vdma_sys_madvise(void *addr, size_t len, int advice)
 	FAKE_LOCKED;
 	int err = injected();
 
+	if (!err && fake.populate_err && advice == MADV_POPULATE_WRITE)
+		err = -fake.populate_err;
 	if (err || (fake.lazy && advice == MADV_POPULATE_WRITE))
 		return err;
 	return madvise(addr, len, advice) ? -errno : 0;
+}
+
+int vdma_sys_bind_node(void *addr, size_t len, unsigned int node)
+{
+	FAKE_LOCKED;
+	int err = injected();
+
+	if (err || fake.bind_err)
+		return err ? err : -fake.bind_err;
+	fake.bound.va = addr;
+	fake.bound.len = len;
+	fake.bound.node = node;
+	return 0;
+}
+
+int vdma_sys_nodes_of(void **pages, size_t n, int *on)
+{
+	FAKE_LOCKED;
+	int err = injected();
+	size_t i;
+
+	for (i = 0; i < n && !err; i++) {
+		size_t at = (size_t)((const char *)pages[i] - fake.bound.va);
+
+		on[i] = fake.stray_node;
+		/* Every other one is swapped out. */
+		if (on[i] < 0)
+			on[i] = at >= fake.bound.len || at / 4096 % 2 ? -ENOENT :
+									(int)fake.bound.node;
+	}
+	return err;
 }
 
 ssize_t vdma_sys_read(int fd, void *buf, size_t len)
@@ -492,6 +573,48 @@ int vdma_sys_memfd(const char *name)
 	return fd < 0 ? -errno : fd;
 }
 
+/* Hugetlb pages are ordinary ones here, as many as there are said to be. */
+int vdma_sys_memory_file(const char *name, unsigned int huge_shift, uint64_t len)
+{
+	FAKE_LOCKED;
+	int err = injected(), fd;
+
+	if (err)
+		return err;
+	/* The pool has pages of 2 MiB. */
+	if (huge_shift && (huge_shift != 21 || len >> huge_shift > fake.hugetlb_free))
+		return -ENOMEM;
+	fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd < 0)
+		return -errno;
+	if (ftruncate(fd, (off_t)len) ||
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
+		abort();
+	real_fds++;
+	return fd;
+}
+
+/* Of files that a test has, and of what the machine lends. */
+int vdma_sys_file_stat(int fd, struct vdma_sys_file *file)
+{
+	FAKE_LOCKED;
+	int err = injected();
+	struct stat st;
+
+	if (err)
+		return err;
+	*file = (struct vdma_sys_file){ .page = fake.file_page ? fake.file_page : 4096 };
+	if (fd >= FAKE_FIRST_FD) {
+		file->size = fake_fds[fd - FAKE_FIRST_FD].length;
+		return 0;
+	}
+	if (fstat(fd, &st))
+		return -errno;
+	file->size = (uint64_t)st.st_size;
+	file->regular = S_ISREG(st.st_mode);
+	return 0;
+}
+
 int vdma_sys_sigaction(int sig, const struct sigaction *action, struct sigaction *old)
 {
 	int err = injected();
@@ -515,6 +638,123 @@ int vdma_sys_poll_in(int fd, int other, int timeout_ms)
 	}
 	n = poll(p, 2, timeout_ms);
 	return n < 0 ? -errno : (p[0].revents != 0) | (p[1].revents != 0) << 1;
+}
+
+int vdma_sys_poll_out(int fd, int timeout_ms)
+{
+	struct pollfd p = { .fd = fd, .events = POLLOUT };
+	int n, err = injected();
+
+	if (err)
+		return err;
+	n = poll(&p, 1, timeout_ms);
+	return n < 0 ? -errno : n ? 0 : -ETIMEDOUT;
+}
+
+int vdma_sys_unix_peer(int fd, pid_t *pid)
+{
+	FAKE_LOCKED;
+	socklen_t len = sizeof(int), cred_len = sizeof(struct ucred);
+	int err = injected(), domain, type;
+	struct ucred cred;
+
+	if (err)
+		return err;
+	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) ||
+	    getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) ||
+	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &cred_len))
+		return -errno;
+	*pid = cred.pid;
+	return domain != AF_UNIX || type != SOCK_SEQPACKET ? -EPROTOTYPE : cred.pid ? 0 : -ENOTCONN;
+}
+
+/* In place of a descriptor that is none: as much memory, so that something can be passed on. */
+static int stand_in(int fd)
+{
+	const struct fake_fd *f = &fake_fds[fd - FAKE_FIRST_FD];
+	int real = memfd_create("fake", MFD_CLOEXEC);
+
+	if (f->kind == FAKE_FREE || real < 0 || ftruncate(real, (off_t)f->length))
+		abort();
+	return real;
+}
+
+int vdma_sys_send(int fd, const void *msg, size_t len, int passed)
+{
+	FAKE_LOCKED;
+	struct iovec iov = { .iov_base = (void *)(uintptr_t)msg, .iov_len = len };
+	struct msghdr header = { .msg_iov = &iov, .msg_iovlen = 1 };
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = { 0 };
+	int err = injected(), real = passed;
+
+	if (err)
+		return err;
+	if (passed >= 0) {
+		struct cmsghdr *c = (struct cmsghdr *)(void *)control;
+
+		if (passed >= FAKE_FIRST_FD)
+			real = stand_in(passed);
+		c->cmsg_len = CMSG_LEN(sizeof(int));
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		memcpy(CMSG_DATA(c), &real, sizeof(int));
+		header.msg_control = control;
+		header.msg_controllen = sizeof(control);
+	}
+	err = sendmsg(fd, &header, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+	if (real != passed)
+		close(real);
+	return err;
+}
+
+ssize_t vdma_sys_receive(int fd, void *msg, size_t len, int passed[2], unsigned int *n)
+{
+	FAKE_LOCKED;
+	struct iovec iov = { .iov_base = msg, .iov_len = len };
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(2 * sizeof(int))];
+	struct msghdr header = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control),
+	};
+	const struct cmsghdr *c;
+	int err = injected();
+	ssize_t got;
+
+	*n = 0;
+	if (err)
+		return err;
+	got = recvmsg(fd, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC | MSG_TRUNC);
+	if (got < 0)
+		return -errno;
+	c = CMSG_FIRSTHDR(&header);
+	if (c) {
+		*n = (unsigned int)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+		memcpy(passed, CMSG_DATA(c), *n * sizeof(int));
+		real_fds += *n;
+	}
+	return got;
+}
+
+void vdma_sys_hang_up(int fd)
+{
+	shutdown(fd, SHUT_RDWR);
+	vdma_sys_close(fd);
+}
+
+int vdma_sys_file_size(int fd, uint64_t *size)
+{
+	FAKE_LOCKED;
+	int err = injected();
+	struct stat st;
+
+	if (err)
+		return err;
+	if (fstat(fd, &st))
+		return -errno;
+	*size = (uint64_t)st.st_size;
+	return 0;
 }
 
 int vdma_sys_read_file(const char *path, char *buf, size_t size)

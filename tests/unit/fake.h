@@ -24,10 +24,12 @@
 struct fake {
 	/* The process */
 	uint64_t memlock_limit;
-	uint64_t locked;
+	uint64_t locked;      /* by type1: the process's */
+	uint64_t user_locked; /* by iommufd: of all processes of the user */
 	bool cap_ipc_lock;
-	uint64_t max_mmap;   /* anonymous mappings larger than this are ENOMEM */
-	uint64_t clock_step; /* each look at the clock is so much later; 0: the real one */
+	uint64_t max_mmap;	/* anonymous mappings larger than this are ENOMEM */
+	void (*at_unmap)(void); /* called once, before something is unmapped */
+	uint64_t clock_step;	/* each look at the clock is so much later; 0: the real one */
 
 	/* type1 */
 	int api_version;
@@ -41,6 +43,7 @@ struct fake {
 	size_t nranges;
 	uint32_t map_access; /* VFIO_DMA_MAP_FLAG_* of the last mapping */
 	bool short_unmap;    /* unmap says that it did nothing */
+	int map_err;	     /* errno of mapping for devices; 0: works */
 
 	/* map_contig and hugetlb */
 	int contig_err;	    /* errno of the allocation; 0: works */
@@ -49,9 +52,14 @@ struct fake {
 	bool contig_secret; /* QUERY is EPERM */
 	uint64_t contig_pa;
 	uint64_t contig_step;		 /* it moves on by this with each allocation */
+	uint64_t contig_max;		 /* more than this is ENOMEM */
+	int contig_node;		 /* of what was allocated last */
 	int hold_err;			 /* errno of HOLD; 0: works */
 	struct map_contig_limits limits; /* what the ioctl answers */
-	uint64_t largest;		 /* what the oracle answers */
+	uint64_t largest; /* what the oracle answers, and what it says is in the way */
+	uint32_t blocker;
+	int32_t blocker_node;
+	uint64_t blocker_phys;
 	struct map_contig_oracle oracle; /* what it was asked last */
 	struct map_contig_alloc alloc;	 /* what was allocated last */
 	struct fake_contig_map {	 /* a mapping of a node, for OFFSET */
@@ -61,16 +69,29 @@ struct fake {
 	} contig_map;
 	bool foreign; /* another thread's mapping falls into the gap that a failing mmap leaves */
 	uint64_t hugetlb_free;
-	bool lazy; /* nothing is populated: faster, where nobody looks for that */
+	bool lazy;	  /* nothing is populated: faster, where nobody looks for that */
+	int populate_err; /* errno of MADV_POPULATE_WRITE; 0: works */
+
+	/* NUMA nodes 0 and 1 */
+	struct {
+		const char *va;
+		size_t len;
+		unsigned int node;
+	} bound;	    /* what was bound last */
+	int bind_err;	    /* errno of it; 0: works */
+	int stray_node;	    /* where memory that was bound comes from all the same; -1: does not */
+	uint64_t file_page; /* the unit in which files are mapped; 0: 4096 */
 
 	/* Failures: the nth system call from now, or the nth ioctl with this number. */
 	unsigned long calls;
 	unsigned long fail_at;
 	int fail_err;
+	const char *failed_call;      /* the one that failed so, as in libvdma/sys.h */
 	unsigned long failed_request; /* the ioctl that failed so; 0: another call */
 	unsigned long fail_request;
 	unsigned int fail_request_skip;
 	int fail_request_err;
+	uint64_t fail_memlock; /* when it fails, RLIMIT_MEMLOCK is this by then; 0: as it was */
 };
 
 extern struct fake fake;
@@ -104,12 +125,26 @@ void fake_group_not_viable(int group);
 /* The group is VFIO's own, of a device without an IOMMU. */
 void fake_group_noiommu(int group);
 
+/*
+ * It is a physical function with SR-IOV; and a virtual one of it. fake_token(): the VF
+ * token that the kernel has of the former.
+ */
+void fake_sriov(const char *bdf);
+void fake_virtual(const char *bdf, const char *physfn);
+const char *fake_token(const char *bdf);
+
+/* The group reserves this, more than what its IOMMU cannot do. */
+void fake_reserve(int group, struct vdma_range range);
+/* Its IOMMU has fewer address bits: @last is the last one. sysfs does not say so. */
+void fake_reach(int group, uint64_t last);
+
 /* What the device sees and does. */
 uint8_t *fake_config(const char *bdf);
 void fake_fire(const char *bdf, uint32_t index, unsigned int vector);
 void fake_request(const char *bdf); /* the kernel wants it back */
 bool fake_irq_masked(const char *bdf);
 unsigned int fake_resets(const char *bdf);
+unsigned int fake_hot_resets(const char *bdf); /* all but bus 0 can be reset */
 void fake_uio_fire(const char *bdf);
 void fake_uio_gone(const char *bdf); /* it was removed */
 unsigned int fake_uio_resets(const char *bdf);

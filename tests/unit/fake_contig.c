@@ -11,7 +11,7 @@ static uint64_t objects;
 static struct {
 	uint64_t addr;
 	uint32_t domain, bdf;
-} holds[64];
+} holds[512];
 static size_t nholds;
 
 void fake_contig_reset(void)
@@ -57,6 +57,8 @@ static int contig_hold(const struct map_contig_hold *h)
 	}
 	if (i < nholds)
 		return -EEXIST;
+	if (nholds == sizeof(holds) / sizeof(holds[0]))
+		abort();
 	holds[nholds].addr = h->addr;
 	holds[nholds].domain = h->domain;
 	holds[nholds++].bdf = h->bdf;
@@ -69,7 +71,7 @@ static int contig_query(struct map_contig_query *q)
 		return -EPERM;
 	q->phys = fake.contig_pa;
 	q->length = UINT64_C(1) << 40;
-	q->node = 0;
+	q->node = fake.contig_node;
 	q->folio_shift = 12;
 	return 0;
 }
@@ -77,16 +79,30 @@ static int contig_query(struct map_contig_query *q)
 static int contig_alloc(struct map_contig_alloc *a)
 {
 	int fd;
+	const struct map_contig_constraints *want = &a->want;
+	uint64_t at, len = (a->length + 4095) & ~UINT64_C(4095);
+	uint64_t align = want->alignment ? want->alignment : 4096;
 
 	fake.alloc = *a;
 	if (fake.contig_err)
 		return -fake.contig_err;
-	fake.contig_pa += fake.contig_step;
+	if (want->node > 1 || (want->boundary && want->boundary < len))
+		return -EINVAL;
+	at = (fake.contig_pa + fake.contig_step + align - 1) & ~(align - 1);
+	if (want->boundary && at / want->boundary != (at + len - 1) / want->boundary) {
+		at = (at + len - 1) & ~(want->boundary - 1);
+		at = (at + align - 1) & ~(align - 1);
+	}
+	if (len > fake.contig_max || (want->phys_max && at + len - 1 > want->phys_max))
+		return -ENOMEM;
+	fake.contig_pa = at;
+	fake.contig_node = want->node;
 	fd = fake_new_fd(FAKE_REGION, 0);
 	if (fd < 0)
 		return fd;
-	fake_fds[fd - FAKE_FIRST_FD].length = (a->length + 4095) & ~UINT64_C(4095);
+	fake_fds[fd - FAKE_FIRST_FD].length = len;
 	a->phys = fake.contig_secret ? MAP_CONTIG_PHYS_NONE : fake.contig_pa;
+	a->node = fake.contig_node;
 	a->fd = fd;
 	return 0;
 }
@@ -136,6 +152,9 @@ int fake_contig_ioctl(int i, unsigned long request, void *arg)
 	case MAP_CONTIG_ORACLE:
 		fake.oracle = *oracle;
 		oracle->largest = fake.largest;
+		oracle->blocker = fake.blocker;
+		oracle->blocker_node = fake.blocker_node;
+		oracle->blocker_phys = fake.blocker_phys;
 		return 0;
 	}
 	return -ENOTTY;

@@ -36,6 +36,7 @@ struct fake_fd {
 	uint64_t length;		    /* of a region */
 	struct map_contig_configure config; /* of an open node of map_contig */
 	bool bound, attached;		    /* a device's node */
+	bool closed;			    /* but what is mapped of the device keeps it open */
 };
 
 extern struct fake_fd fake_fds[FAKE_FDS];
@@ -45,14 +46,20 @@ extern struct fake_fd fake_fds[FAKE_FDS];
 bool fake_lock(void);
 void fake_unlock(bool *locked);
 
+/* Takes @gone (last 0: nothing) out of @n ranges, which may become one more: how many. */
+size_t fake_without(struct vdma_range *ranges, size_t n, struct vdma_range gone);
+
 int fake_new_fd(enum fake_kind kind, int index);
 
 void fake_vfio_reset(void);
 int fake_vfio_open(const char *path); /* the descriptor */
-void fake_vfio_close(int i);
+bool fake_vfio_close(int i);	      /* false: it is closed, but its device stays open */
 int fake_vfio_ioctl(int i, unsigned long request, void *arg);
 /* May that part of a device be mapped? Of what is none, all. */
 bool fake_vfio_may_map(int i, size_t len, uint64_t offset);
+/* That part of the address space is of descriptor @i now; it is of none any more. */
+void fake_vfio_mapped(int i, void *va, size_t len);
+void fake_vfio_unmapped(void *va, size_t len);
 /* Its config space; NULL if it is no device, or that is not there. */
 uint8_t *fake_vfio_config(int i, size_t len, uint64_t offset);
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "../../libvdma/iommufd_abi.h"
-#include "fake.h"
+#include "fake_internal.h"
 
 #define MAX_MAPS 256
 
@@ -17,6 +17,7 @@ struct mapping {
 static struct space {
 	bool open, ioas;
 	unsigned int devices;
+	struct vdma_range reserved[8]; /* by its devices */
 	struct mapping maps[MAX_MAPS];
 	size_t nmaps;
 } spaces[FAKE_IOMMUFDS];
@@ -43,7 +44,7 @@ static void charge(const struct space *s, size_t first, bool add)
 	size_t i;
 
 	for (i = first; s->devices && i < s->nmaps; i++)
-		fake.locked += add ? s->maps[i].len : -s->maps[i].len;
+		fake.user_locked += add ? s->maps[i].len : -s->maps[i].len;
 }
 
 void fake_iommufd_close(int which)
@@ -55,18 +56,31 @@ void fake_iommufd_close(int which)
 	spaces[which].nmaps = 0;
 }
 
-void fake_iommufd_attach(int which)
+int fake_iommufd_attach(int which, struct vdma_range reserved)
 {
-	spaces[which].devices++;
-	if (spaces[which].devices == 1)
-		charge(&spaces[which], 0, true);
+	struct space *s = &spaces[which];
+	size_t i;
+
+	for (i = 0; i < s->nmaps && reserved.last; i++)
+		if (s->maps[i].iova <= reserved.last &&
+		    reserved.first < s->maps[i].iova + s->maps[i].len)
+			return -EADDRINUSE;
+	s->reserved[s->devices++] = reserved;
+	if (s->devices == 1)
+		charge(s, 0, true);
+	return 0;
 }
 
-void fake_iommufd_detach(int which)
+void fake_iommufd_detach(int which, struct vdma_range reserved)
 {
-	if (spaces[which].devices == 1)
-		charge(&spaces[which], 0, false);
-	spaces[which].devices--;
+	struct space *s = &spaces[which];
+	size_t i = 0;
+
+	if (s->devices == 1)
+		charge(s, 0, false);
+	while (memcmp(&s->reserved[i], &reserved, sizeof(reserved)))
+		i++;
+	s->reserved[i] = s->reserved[--s->devices];
 }
 
 static int map(struct space *s, const struct iommufd_abi_ioas_map *m)
@@ -76,6 +90,8 @@ static int map(struct space *s, const struct iommufd_abi_ioas_map *m)
 	if (!(m->flags & IOMMUFD_ABI_MAP_FIXED_IOVA) || m->flags > 7 || m->flags < 2 ||
 	    !m->length || (m->length | m->iova | m->user_va) & 4095 || m->reserved)
 		return -EINVAL;
+	if (fake.map_err)
+		return -fake.map_err;
 	for (i = 0; i < s->nmaps; i++)
 		if (m->iova < s->maps[i].iova + s->maps[i].len &&
 		    s->maps[i].iova < m->iova + m->length)
@@ -86,7 +102,7 @@ static int map(struct space *s, const struct iommufd_abi_ioas_map *m)
 			break;
 	if (s->devices && i == fake.nranges)
 		return -EADDRINUSE;
-	if (s->devices && !fake.cap_ipc_lock && fake.locked + m->length > fake.memlock_limit)
+	if (s->devices && !fake.cap_ipc_lock && fake.user_locked + m->length > fake.memlock_limit)
 		return -ENOMEM;
 	if (s->nmaps == MAX_MAPS)
 		abort();
@@ -108,25 +124,29 @@ static int unmap(struct space *s, struct iommufd_abi_ioas_unmap *u)
 		if (all || (s->maps[i].iova == u->iova && s->maps[i].len == u->length)) {
 			done += s->maps[i].len;
 			if (s->devices)
-				fake.locked -= s->maps[i].len;
+				fake.user_locked -= s->maps[i].len;
 			s->maps[i] = s->maps[--s->nmaps];
 		}
 	u->length = done;
-	return done || fake.short_unmap ? 0 : -ENOENT;
+	return done ? 0 : -ENOENT;
 }
 
 static int iova_ranges(const struct space *s, struct iommufd_abi_iova_ranges *r)
 {
 	static const struct vdma_range all[] = { { 0, UINT64_MAX } };
+	struct vdma_range ranges[16];
 	uint32_t room = r->num_iovas;
+	size_t i;
 
 	/* Before there is a device, nothing limits it. */
 	r->num_iovas = s->devices ? (uint32_t)fake.nranges : 1;
 	r->out_iova_alignment = s->devices ? 4096 : 1;
+	memcpy(ranges, s->devices ? fake.ranges : all, r->num_iovas * sizeof(*all));
+	for (i = 0; i < s->devices; i++)
+		r->num_iovas = (uint32_t)fake_without(ranges, r->num_iovas, s->reserved[i]);
 	if (room < r->num_iovas)
 		return -EMSGSIZE;
-	memcpy((void *)(uintptr_t)r->allowed_iovas, s->devices ? fake.ranges : all,
-	       r->num_iovas * sizeof(*all));
+	memcpy((void *)(uintptr_t)r->allowed_iovas, ranges, r->num_iovas * sizeof(*all));
 	return 0;
 }
 
@@ -148,6 +168,11 @@ int fake_iommufd_ioctl(int which, unsigned long request, void *arg)
 	switch (request) {
 	case IOMMUFD_ABI_IOAS_MAP: return map(s, arg);
 	case IOMMUFD_ABI_IOAS_UNMAP: return unmap(s, arg);
+	case IOMMUFD_ABI_VFIO_IOAS:
+		return ((const struct iommufd_abi_vfio_ioas *)arg)->op ==
+				       IOMMUFD_ABI_VFIO_IOAS_SET ?
+			       0 :
+			       -EINVAL;
 	case IOMMUFD_ABI_IOAS_IOVA_RANGES: return iova_ranges(s, arg);
 	}
 	return -ENOTTY;

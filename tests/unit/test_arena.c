@@ -45,7 +45,11 @@ static void test_translation(void **state)
 	struct vdma_arena_opts opts = { .size = sizeof(opts), .window = 4 * GIB };
 	struct vdma_arena *arena;
 	const struct vdma_window *w;
+	enum { N = 19 }; /* no whole number of vectors */
+	vdma_iova_t iovas[N] = { [N - 1] = 5 };
+	void *vas[N];
 	char *base;
+	size_t i;
 
 	(void)state;
 	ASSERT_OK(vdma_arena_create(&opts, &arena));
@@ -72,6 +76,12 @@ static void test_translation(void **state)
 	assert_int_equal(vdma_iova_checked(arena, NULL, SIZE_MAX), VDMA_IOVA_NONE);
 	assert_int_equal(vdma_iova_checked(arena, base + 1, SIZE_MAX), VDMA_IOVA_NONE);
 	assert_int_equal(vdma_iova_checked(arena, NULL, 1), VDMA_IOVA_NONE);
+	for (i = 0; i < N; i++)
+		vas[i] = base + 0x1003 * i;
+	vdma_iova_burst(arena, vas, iovas, N - 1);
+	for (i = 0; i < N - 1; i++)
+		assert_int_equal(iovas[i], vdma_iova(arena, vas[i]));
+	assert_int_equal(iovas[N - 1], 5);
 	ASSERT_OK(vdma_arena_destroy(arena));
 }
 

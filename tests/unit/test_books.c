@@ -134,7 +134,8 @@ static void compare(void)
 	assert_int_equal(info.bufs, bufs);
 	assert_int_equal(info.regions, regions + info.chunks);
 	assert_int_equal(fake_mappings(), SPACES * info.regions);
-	assert_int_equal(fake.locked, SPACES * info.bytes);
+	assert_int_equal(fake.locked, info.bytes);
+	assert_int_equal(fake.user_locked, info.bytes);
 }
 
 static void test_million(void **state)
@@ -178,6 +179,7 @@ static void test_million(void **state)
 	ASSERT_OK(vdma_buf_trim(arena));
 	assert_int_equal(fake_mappings(), 0);
 	assert_int_equal(fake.locked, 0);
+	assert_int_equal(fake.user_locked, 0);
 	for (i = 0; i < SPACES; i++) {
 		ASSERT_OK(vdma_device_close(dev[i]));
 		ASSERT_OK(vdma_ioas_destroy(ioas[i]));

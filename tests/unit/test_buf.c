@@ -151,6 +151,32 @@ static void test_constraints(void **state)
 		     EADDRNOTAVAIL, VDMA_CAUSE_ADDRESS_BITS, "2^12");
 }
 
+/* Longer than the window, with whatever a chunk would have to be longer: refused at once. */
+static void test_too_long(void **state)
+{
+	static const struct vdma_buf_opts opts[] = {
+		{ .size = sizeof(opts[0]) },
+		{ .size = sizeof(opts[0]), .boundary = UINT64_C(1) << 63 },
+		{ .size = sizeof(opts[0]), .align = GIB },
+		{ .size = sizeof(opts[0]), .align = GIB, .boundary = UINT64_C(1) << 63 },
+	};
+	const size_t lens[] = { INT64_MAX, INT64_MAX - 2 * MIB, window_of(arena) + 1 };
+	unsigned long calls = fake.calls;
+	struct vdma_buf buf;
+	size_t i, j;
+
+	(void)state;
+	for (i = 0; i < sizeof(opts) / sizeof(opts[0]); i++)
+		for (j = 0; j < sizeof(lens) / sizeof(lens[0]); j++) {
+			ASSERT_FAILS(vdma_buf_alloc(arena, lens[j], &opts[i], &buf), EADDRNOTAVAIL,
+				     VDMA_CAUSE_WINDOW, "A region of", "the arena's window holds");
+			assert_int_equal(vdma_last_failure()->need, lens[j]);
+			assert_int_equal(vdma_last_failure()->limit, window_of(arena));
+		}
+	assert_int_equal(fake.calls, calls);
+	assert_int_equal(query().chunks, 0);
+}
+
 /* Between regions of 32 MiB, where a chunk does not lie at a multiple of what may not be crossed. */
 static void test_boundary(void **state)
 {
@@ -442,6 +468,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_one, with_arena, without_arena),
 		cmocka_unit_test_setup_teardown(test_constraints, with_arena, without_arena),
+		cmocka_unit_test_setup_teardown(test_too_long, with_arena, without_arena),
 		cmocka_unit_test_setup_teardown(test_boundary, with_arena, without_arena),
 		cmocka_unit_test_setup_teardown(test_stuck, with_arena, without_arena),
 		cmocka_unit_test_setup_teardown(test_fallback, with_arena, without_arena),

@@ -176,12 +176,13 @@ static void test_group_busy(void **state)
 	add_edu(EDU, 5);
 	fake_group_held(5, 777, "qemu-system-x86\n");
 	ASSERT_FAILS(vdma_device_open(ioas, EDU, NULL, &dev), EBUSY, VDMA_CAUSE_GROUP_BUSY,
-		     "/dev/vfio/5", "process 777 (qemu-system-x86)");
+		     "/dev/vfio/5", "process 777 (qemu-system-x86)",
+		     "End it, or use a device of another group");
 	assert_int_equal(vdma_last_failure()->pid, 777);
 	/* Another user's descriptors cannot be seen. */
 	fake_remove("/proc/777");
 	ASSERT_FAILS(vdma_device_open(ioas, EDU, NULL, &dev), EBUSY, VDMA_CAUSE_GROUP_BUSY,
-		     "another user", "fuser");
+		     "another user", "fuser", "use a device of another group");
 	assert_int_equal(vdma_last_failure()->pid, 0);
 	/* The holder is this process. */
 	add_edu(NIC, 6);
@@ -313,6 +314,46 @@ static void test_bars(void **state)
 	ASSERT_OK(vdma_device_close(dev));
 }
 
+static struct vdma_ioas *shared;
+static struct vdma_device *late;
+static int late_err;
+
+/* What another thread does while a device is closed. */
+static void open_late(void)
+{
+	late_err = vdma_device_open(shared, NIC, NULL, &late);
+}
+
+/* A mapping of a BAR would keep the device open, so that the other one is refused. */
+static void close_and_open(int group)
+{
+	struct vdma_device *dev;
+	struct vdma_bar bar;
+
+	fake_reset();
+	ASSERT_OK(vdma_arena_create(NULL, &arena));
+	add_edu(EDU, 5);
+	add_edu(NIC, group);
+	shared = ioas_of(arena, VDMA_BACKEND_TYPE1);
+	dev = device_of(shared, EDU);
+	ASSERT_OK(vdma_device_bar(dev, 0, &bar));
+	late = NULL;
+	late_err = 1;
+	fake.at_unmap = open_late;
+	ASSERT_OK(vdma_device_close(dev));
+	ASSERT_OK(late_err);
+	ASSERT_OK(vdma_device_close(late));
+	ASSERT_OK(vdma_ioas_destroy(shared));
+	ASSERT_OK(vdma_arena_destroy(arena));
+}
+
+static void test_close_and_open(void **state)
+{
+	(void)state;
+	close_and_open(6);
+	close_and_open(5);
+}
+
 static int child_reads(const volatile char *va)
 {
 	pid_t pid = fork();
@@ -440,14 +481,23 @@ static void test_reset(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		IOAS_TEST(test_open),	       IOAS_TEST(test_bad_arguments),
-		IOAS_TEST(test_no_iommu),      IOAS_TEST(test_not_bound),
-		IOAS_TEST(test_no_group_node), IOAS_TEST(test_group_not_viable),
-		IOAS_TEST(test_group_busy),    IOAS_TEST(test_group_permission),
-		IOAS_TEST(test_group_shared),  IOAS_TEST(test_interrupt_remapping),
-		IOAS_TEST(test_config),	       IOAS_TEST(test_bars),
-		IOAS_TEST(test_sparse_bar),    IOAS_TEST(test_msi),
-		IOAS_TEST(test_intx),	       IOAS_TEST(test_reset),
+		IOAS_TEST(test_open),
+		IOAS_TEST(test_bad_arguments),
+		IOAS_TEST(test_no_iommu),
+		IOAS_TEST(test_not_bound),
+		IOAS_TEST(test_no_group_node),
+		IOAS_TEST(test_group_not_viable),
+		IOAS_TEST(test_group_busy),
+		IOAS_TEST(test_group_permission),
+		IOAS_TEST(test_group_shared),
+		IOAS_TEST(test_interrupt_remapping),
+		IOAS_TEST(test_config),
+		IOAS_TEST(test_bars),
+		CLEAN_TEST(test_close_and_open),
+		IOAS_TEST(test_sparse_bar),
+		IOAS_TEST(test_msi),
+		IOAS_TEST(test_intx),
+		IOAS_TEST(test_reset),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -27,12 +27,14 @@ static char *read_doc(void)
 static const char *row_of(const char *doc, int err)
 {
 	const char *row, *end;
-	char key[32];
+	char key[64];
 
-	snprintf(key, sizeof(key), "| `%s` |", strerrorname_np(err));
+	snprintf(key, sizeof(key), "| `%.32s` |", strerrorname_np(err));
 	row = strstr(doc, key);
-	if (!row)
+	if (!row) {
 		fail_msg("docs/errors.md has no row %s", key);
+		return doc; /* gcc does not know that nobody comes here */
+	}
 	if (strstr(row + 1, key))
 		fail_msg("docs/errors.md has %s twice: one errno, one meaning", key);
 	end = strchr(row, '\n');
@@ -58,14 +60,14 @@ static void test_doc(void **state)
 				 strerrorname_np(vdma_cause_errno(cause)), name);
 		named++;
 	}
-	assert_int_equal(named, VDMA_CAUSE_TRANSLATION);
+	assert_int_equal(named, VDMA_CAUSE_PARTED);
 	/* and no row that no cause stands for */
 	for (at = doc; (at = strstr(at, "\n| `E")); at++) {
 		char err[32];
 		bool found = false;
 
 		assert_int_equal(sscanf(at, "\n| `%31[A-Z0-9]`", err), 1);
-		for (cause = 1; cause <= VDMA_CAUSE_FORKED; cause++)
+		for (cause = 1; cause <= VDMA_CAUSE_PARTED; cause++)
 			found |= !strcmp(err, strerrorname_np(vdma_cause_errno(cause)));
 		if (!found)
 			fail_msg("docs/errors.md lists %s, which is never returned", err);
@@ -83,7 +85,7 @@ static void test_names(void **state)
 	assert_string_equal(vdma_cause_name(VDMA_CAUSE_SYSTEM), "system");
 	assert_string_equal(vdma_cause_name((enum vdma_cause)1000), "unknown");
 	assert_string_equal(vdma_cause_name((enum vdma_cause) - 1), "unknown");
-	for (a = 0; a <= VDMA_CAUSE_FORKED; a++)
+	for (a = 0; a <= VDMA_CAUSE_PARTED; a++)
 		for (b = 0; b < a; b++)
 			assert_string_not_equal(vdma_cause_name(a), vdma_cause_name(b));
 }

@@ -25,9 +25,12 @@ static int child(struct vdma_ioas *ioas, struct vdma_device *dev, struct vdma_re
 	struct vdma_arena *own;
 	struct vdma_ioas *more;
 	struct vdma_buf b;
+	struct vdma_observer_ops observer_ops = { .size = sizeof(observer_ops) };
+	struct vdma_observer *observer;
+	int fd;
 
 	ASSERT_FAILS(vdma_region_create(arena, 4096, NULL, &other), ECHILD, VDMA_CAUSE_FORKED,
-		     "forked");
+		     "forked", "Create an arena in this process");
 	ASSERT_FAILS(vdma_region_destroy(region), ECHILD, VDMA_CAUSE_FORKED, "");
 	ASSERT_FAILS(vdma_buf_alloc(arena, 4096, NULL, &b), ECHILD, VDMA_CAUSE_FORKED, "");
 	ASSERT_FAILS(vdma_buf_free(arena, buf), ECHILD, VDMA_CAUSE_FORKED, "");
@@ -56,7 +59,28 @@ static int child(struct vdma_ioas *ioas, struct vdma_device *dev, struct vdma_re
 	ASSERT_FAILS(vdma_device_irq_wait(dev, 0, 0, NULL), ECHILD, VDMA_CAUSE_FORKED, "");
 	ASSERT_FAILS(vdma_ioas_destroy(ioas), ECHILD, VDMA_CAUSE_FORKED, "");
 	ASSERT_FAILS(vdma_arena_destroy(arena), ECHILD, VDMA_CAUSE_FORKED, "");
+	ASSERT_FAILS(vdma_device_hot_reset(dev), ECHILD, VDMA_CAUSE_FORKED, "");
+	ASSERT_FAILS(vdma_device_irq_fd(dev, 0, &fd), ECHILD, VDMA_CAUSE_FORKED, "");
+	ASSERT_FAILS(vdma_device_irq_unmask(dev), ECHILD, VDMA_CAUSE_FORKED, "");
+	ASSERT_FAILS(vdma_device_removal_fd(dev, &fd), ECHILD, VDMA_CAUSE_FORKED, "");
+	ASSERT_FAILS(vdma_device_let_go(dev), ECHILD, VDMA_CAUSE_FORKED, "");
+	ASSERT_FAILS(vdma_buf_query(arena, buf, &region_info), ECHILD, VDMA_CAUSE_FORKED, "");
+	ASSERT_FAILS(vdma_region_find(arena, buf->va, &other), ECHILD, VDMA_CAUSE_FORKED, "");
+	ASSERT_FAILS(vdma_region_import_fd(arena, 0, 0, 4096, NULL, &other), ECHILD,
+		     VDMA_CAUSE_FORKED, "");
+	ASSERT_FAILS(vdma_region_import_bar(arena, dev, 0, 0, 4096, NULL, &other), ECHILD,
+		     VDMA_CAUSE_FORKED, "");
+	ASSERT_FAILS(vdma_region_import_user(arena, &n, 1, NULL, &other), ECHILD, VDMA_CAUSE_FORKED,
+		     "");
+	ASSERT_FAILS(vdma_observer_add(arena, &observer_ops, NULL, &observer), ECHILD,
+		     VDMA_CAUSE_FORKED, "");
+	ASSERT_FAILS(vdma_arena_share(arena, 0, NULL), ECHILD, VDMA_CAUSE_FORKED, "");
 	ASSERT_OK(vdma_arena_create(NULL, &own));
+	/* What its parent's thread was called is forgotten. */
+	other = anon_region(own, 4096);
+	ASSERT_OK(vdma_explain_iova(own, vdma_region_buf(other).iova, &iova_info));
+	assert_int_equal(iova_info.alloc_tid, gettid());
+	ASSERT_OK(vdma_region_destroy(other));
 	ASSERT_OK(vdma_arena_destroy(own));
 	return 0;
 }

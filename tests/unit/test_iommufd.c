@@ -70,7 +70,7 @@ static void test_replay(void **state)
 	(void)state;
 	dev = device_of(ioas, EDU);
 	assert_int_equal(fake_mappings(), 1);
-	assert_int_equal(fake.locked, MIB);
+	assert_int_equal(fake.user_locked, MIB);
 	after = anon_region(arena, 4096);
 	assert_int_equal(ioas_info(ioas).entries_used, 2);
 	assert_int_equal(ioas_info(ioas).entries_left, UINT64_MAX);
@@ -86,7 +86,7 @@ static void test_replay(void **state)
 	/* iommufd would keep the mappings. */
 	ASSERT_OK(vdma_device_close(nic));
 	assert_int_equal(fake_mappings(), 0);
-	assert_int_equal(fake.locked, 0);
+	assert_int_equal(fake.user_locked, 0);
 	ASSERT_OK(vdma_region_destroy(after));
 	dev = device_of(ioas, EDU);
 	assert_int_equal(fake_mappings(), 1);
@@ -127,12 +127,6 @@ static void test_refusals(void **state)
 	struct vdma_region *region;
 
 	(void)state;
-	/* Older than 6.6. */
-	fake_remove("/sys/bus/pci/devices/" EDU "/vfio-dev/vfio0");
-	ASSERT_FAILS(vdma_device_open(ioas, EDU, NULL, &dev), ENOENT, VDMA_CAUSE_NO_VFIO, EDU,
-		     "6.6", "TYPE1");
-	fake_file("/sys/bus/pci/devices/" EDU "/vfio-dev/vfio0", "");
-
 	fake_deny("/dev/vfio/devices/vfio0", EACCES);
 	ASSERT_FAILS(vdma_device_open(ioas, EDU, NULL, &dev), EACCES, VDMA_CAUSE_PERMISSION,
 		     "/dev/vfio/devices/vfio0");
@@ -186,6 +180,97 @@ static void test_refusals(void **state)
 	ASSERT_OK(vdma_ioas_destroy(ioas));
 }
 
+/* Linux before 6.6 has no nodes of devices, and a container's /dev may lack them. */
+static void test_groups(void **state)
+{
+	struct vdma_ioas *ioas = ioas_of(arena, VDMA_BACKEND_IOMMUFD);
+	struct vdma_region *region = anon_region(arena, MIB);
+	struct vdma_device *dev, *nic, *other;
+	size_t files = fake_open_files();
+
+	(void)state;
+	add_edu("0000:01:00.0", 5);
+	fake_remove("/sys/bus/pci/devices/" EDU "/vfio-dev");
+	fake_remove("/sys/bus/pci/devices/0000:01:00.0/vfio-dev");
+	dev = device_of(ioas, EDU);
+	assert_int_equal(fake_mappings(), 1);
+	assert_int_equal(fake.user_locked, MIB);
+	/* A second one of the group, and one that has a node. */
+	other = device_of(ioas, "0000:01:00.0");
+	nic = device_of(ioas, NIC);
+	assert_int_equal(fake_mappings(), 1);
+	/* Its group shows whose it is. */
+	ASSERT_OK(vdma_device_hot_reset(other));
+	assert_int_equal(fake_hot_resets("0000:01:00.0"), 1);
+	ASSERT_OK(vdma_device_close(dev));
+	ASSERT_OK(vdma_device_close(nic));
+	assert_int_equal(fake_mappings(), 1);
+	ASSERT_OK(vdma_device_close(other));
+	assert_int_equal(fake_mappings(), 0);
+	assert_int_equal(fake_open_files(), files);
+
+	/* Nor the node that sysfs tells of. */
+	fake_remove("/dev/vfio/devices/vfio1");
+	nic = device_of(ioas, NIC);
+	ASSERT_OK(vdma_device_close(nic));
+
+	fake.set_iommu_err = EPERM;
+	ASSERT_FAILS(vdma_device_open(ioas, EDU, NULL, &dev), EPERM, VDMA_CAUSE_UNSAFE_IRQ,
+		     "/sys/module/iommufd/parameters/allow_unsafe_interrupts");
+	fake.set_iommu_err = 0;
+	fake.second_group_err = EADDRINUSE;
+	ASSERT_FAILS(vdma_device_open(ioas, EDU, NULL, &dev), ERANGE, VDMA_CAUSE_UNREACHABLE, EDU,
+		     "msi");
+	fake.second_group_err = 0;
+	fake.fail_request = IOMMUFD_ABI_VFIO_IOAS;
+	fake.fail_request_err = EIO;
+	ASSERT_FAILS(vdma_device_open(ioas, EDU, NULL, &dev), EIO, VDMA_CAUSE_SYSTEM,
+		     "IOMMU_VFIO_IOAS");
+	fake_remove("/dev/vfio/5");
+	ASSERT_FAILS(vdma_device_open(ioas, EDU, NULL, &dev), ENOENT, VDMA_CAUSE_NO_VFIO,
+		     "/dev/vfio/5");
+	fake_file("/dev/vfio/5", "");
+	fake_group_not_viable(5);
+	ASSERT_FAILS(vdma_device_open(ioas, EDU, NULL, &dev), EBUSY, VDMA_CAUSE_NOT_VIABLE, EDU);
+	assert_int_equal(fake_open_files(), files);
+	ASSERT_OK(vdma_region_destroy(region));
+	ASSERT_OK(vdma_ioas_destroy(ioas));
+}
+
+/* A second device's IOMMU reaches less far: through its node, and through its group. */
+static void test_reach(void **state)
+{
+	struct vdma_ioas *ioas = ioas_of(arena, VDMA_BACKEND_IOMMUFD);
+	struct vdma_device *dev = device_of(ioas, EDU), *nic;
+	struct vdma_region *region;
+	int i;
+
+	(void)state;
+	for (i = 0; i < 2; i++) {
+		/* Nothing is mapped, so there is nothing to name. */
+		fake.second_group_err = EADDRINUSE;
+		ASSERT_FAILS(vdma_device_open(ioas, NIC, NULL, &nic), ERANGE,
+			     VDMA_CAUSE_UNREACHABLE, NIC, "msi");
+		assert_null(strstr(vdma_explain(), "highest"));
+		fake.second_group_err = 0;
+
+		region = anon_region(arena, 4096);
+		fake_reach(6, vdma_region_buf(region).iova - 1);
+		ASSERT_FAILS(vdma_device_open(ioas, NIC, NULL, &nic), ERANGE,
+			     VDMA_CAUSE_UNREACHABLE, NIC, "msi",
+			     "the highest of its regions, of 4 KiB, ends at IOVA",
+			     "IOMMU may have fewer address bits");
+		assert_int_equal(vdma_last_failure()->need, vdma_region_buf(region).iova + 4095);
+		assert_int_equal(vdma_last_failure()->sys_errno, EADDRINUSE);
+		ASSERT_OK(vdma_region_destroy(region));
+		nic = device_of(ioas, NIC);
+		ASSERT_OK(vdma_device_close(nic));
+		fake_remove("/sys/bus/pci/devices/" NIC "/vfio-dev");
+	}
+	ASSERT_OK(vdma_device_close(dev));
+	ASSERT_OK(vdma_ioas_destroy(ioas));
+}
+
 /* One arena, an address space of each kind. */
 static void test_both(void **state)
 {
@@ -201,7 +286,7 @@ static void test_both(void **state)
 	assert_int_equal(fake_mappings(), 2);
 	/* iommufd refuses: it must not stay with the other. */
 	fake.fail_request = IOMMUFD_ABI_IOAS_MAP;
-	fake.fail_request_err = EEXIST;
+	fake.fail_request_err = EINVAL;
 	ASSERT_FAILS(vdma_region_create(arena, MIB, NULL, &region), EIO, VDMA_CAUSE_SYSTEM,
 		     "IOMMU_IOAS_MAP");
 	assert_int_equal(fake_mappings(), 2);
@@ -261,6 +346,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_stale, with_arena, without_arena),
 		cmocka_unit_test_setup_teardown(test_refusals, with_arena, without_arena),
 		cmocka_unit_test_setup_teardown(test_access, with_arena, without_arena),
+		cmocka_unit_test_setup_teardown(test_groups, with_arena, without_arena),
+		cmocka_unit_test_setup_teardown(test_reach, with_arena, without_arena),
 		cmocka_unit_test_setup_teardown(test_both, with_arena, without_arena),
 	};
 

@@ -389,7 +389,7 @@ static void test_random(void **state)
 {
 	const char *env = getenv("VDMA_SEED"), *more = getenv("VDMA_RUNS");
 	uint64_t seed = env ? strtoull(env, NULL, 0) : (uint64_t)time(NULL);
-	unsigned int run, runs = more ? (unsigned int)strtoul(more, NULL, 0) : 400;
+	unsigned int run, runs = more ? (unsigned int)strtoul(more, NULL, 0) : 3000;
 
 	(void)state;
 	print_message("VDMA_SEED=%" PRIu64 "\n", seed);

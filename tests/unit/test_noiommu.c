@@ -73,7 +73,9 @@ static void addresses_are_physical(void **state)
 	const struct vdma_window *w = (const struct vdma_window *)(const void *)arena;
 	static const size_t lens[] = { 4096, 2 * MIB, 5 * MIB };
 	struct vdma_region *regions[3];
+	vdma_iova_t iovas[3];
 	struct vdma_range range;
+	void *vas[3];
 	size_t i, n = 1;
 
 	(void)state;
@@ -94,7 +96,11 @@ static void addresses_are_physical(void **state)
 		assert_true(vdma_iova_checked(arena, va, buf.len + 2 * MIB) == VDMA_IOVA_NONE);
 		assert_ptr_equal(vdma_va(arena, buf.pa + 77), va + 77);
 		assert_null(vdma_va(arena, buf.pa + buf.len));
+		vas[i] = va + 9;
 	}
+	vdma_iova_burst(arena, vas, iovas, 3);
+	for (i = 0; i < 3; i++)
+		assert_true(iovas[i] == vdma_region_buf(regions[i]).pa + 9);
 	assert_true(vdma_iova_checked(arena, (void *)(w->va + w->len), 1) == VDMA_IOVA_NONE);
 	owners_are_known(arena, regions[1]);
 	assert_true(vdma_iova_checked(arena, vdma_region_buf(regions[0]).va, 0) == VDMA_IOVA_NONE);
@@ -132,8 +138,8 @@ static void limits_are_physical(void **state)
 	fake.contig_err = 0;
 	/* A module that cannot promise it gets no chance to miss it. */
 	fake.contig_old = true;
-	ASSERT_FAILS(vdma_region_create(arena, MIB, &opts, &region), EIO, VDMA_CAUSE_SYSTEM,
-		     "map_contig");
+	ASSERT_FAILS(vdma_region_create(arena, MIB, &opts, &region), EOPNOTSUPP,
+		     VDMA_CAUSE_UNSUPPORTED, "map_contig", "0xffffffff", "this version");
 	fake.contig_old = false;
 	fake.contig_secret = true;
 	ASSERT_FAILS(vdma_region_create(arena, MIB, NULL, &region), EPERM, VDMA_CAUSE_PRIVILEGE,

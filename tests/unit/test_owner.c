@@ -334,6 +334,66 @@ static void test_leaks(void **state)
 	ASSERT_OK(vdma_ioas_destroy(ioas));
 }
 
+#define NOINLINE __attribute__((noinline))
+
+static NOINLINE void make_ring(struct vdma_ring *ring)
+{
+	ASSERT_OK(vdma_ring_create(arena, 16, 1000, NULL, ring));
+}
+
+static NOINLINE void drop_ring(struct vdma_ring *ring)
+{
+	ASSERT_OK(vdma_ring_destroy(ring));
+}
+
+static NOINLINE struct vdma_pool *make_pool(void)
+{
+	const struct vdma_region_opts mem = { .size = sizeof(mem), .provider = VDMA_PROVIDER_ANON };
+	const struct vdma_pool_opts opts = { .size = sizeof(opts), .region = &mem };
+	struct vdma_pool *pool;
+
+	ASSERT_OK(vdma_pool_create(arena, 64, 64, &opts, &pool));
+	return pool;
+}
+
+static NOINLINE void drop_pool(struct vdma_pool *pool)
+{
+	ASSERT_OK(vdma_pool_destroy(pool));
+}
+
+/* Small functions, in which the call is. */
+static void assert_inside(const void *pc, void (*function)(void))
+{
+	assert_in_range((uintptr_t)pc, (uintptr_t)function, (uintptr_t)function + 1024);
+}
+
+/* A ring's buffer and a pool's regions come from who made it, not from the library. */
+static void test_callers(void **state)
+{
+	struct vdma_iova_info info;
+	struct vdma_ring ring;
+	struct vdma_pool *pool;
+	vdma_iova_t iova;
+
+	(void)state;
+	make_ring(&ring);
+	info = ASSERT_IOVA(ring.buf.iova, LIVE, BUF, ring.buf.iova, 16000, "allocated");
+	assert_inside(info.alloc_pc, (void (*)(void))make_ring);
+	drop_ring(&ring);
+	info = ASSERT_IOVA(ring.buf.iova, FREED, BUF, ring.buf.iova, 16000, "freed");
+	assert_inside(info.free_pc, (void (*)(void))drop_ring);
+
+	pool = make_pool();
+	iova = vdma_pool_iova(pool, 0);
+	info.size = sizeof(info);
+	ASSERT_OK(vdma_explain_iova(arena, iova, &info));
+	assert_inside(info.alloc_pc, (void (*)(void))make_pool);
+	drop_pool(pool);
+	ASSERT_OK(vdma_explain_iova(arena, iova, &info));
+	assert_int_equal(info.state, VDMA_IOVA_FREED);
+	assert_inside(info.free_pc, (void (*)(void))drop_pool);
+}
+
 /* Without checks: everything but where buffers came from. */
 static void test_leaks_without_checks(void **state)
 {
@@ -366,6 +426,7 @@ int main(void)
 		WITHOUT(test_bufs_without_checks),
 		WITH(test_leaks),
 		WITHOUT(test_leaks_without_checks),
+		WITH(test_callers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -125,11 +125,11 @@ static struct vdma_region *region_below(size_t len, uint32_t bits)
 
 static void test_options(void **state)
 {
-	struct vdma_arena_opts opts = { .size = sizeof(opts), .flags = 2 };
+	struct vdma_arena_opts opts = { .size = sizeof(opts), .flags = 8 };
 	struct vdma_arena *none = NULL;
 
 	(void)state;
-	ASSERT_FAILS(vdma_arena_create(&opts, &none), EINVAL, VDMA_CAUSE_ARGUMENT, "flags 0x2");
+	ASSERT_FAILS(vdma_arena_create(&opts, &none), EINVAL, VDMA_CAUSE_ARGUMENT, "flags 0x8");
 	opts.flags = 0;
 	opts.guard = 4096;
 	ASSERT_FAILS(vdma_arena_create(&opts, &none), EINVAL, VDMA_CAUSE_ARGUMENT,
@@ -147,7 +147,7 @@ static void test_options(void **state)
 	/* A caller from before there were flags. */
 	opts = (struct vdma_arena_opts){ .size = offsetof(struct vdma_arena_opts, flags),
 					 .window = GIB,
-					 .flags = 2 };
+					 .flags = 8 };
 	ASSERT_OK(vdma_arena_create(&opts, &arena));
 	destroy();
 }
@@ -254,6 +254,56 @@ static void test_regions_are_held(void **state)
 	region = region_below(1, 0);
 	assert_int_equal(vdma_region_buf(region).iova, a.iova);
 	ASSERT_OK(vdma_region_destroy(region));
+	destroy();
+}
+
+static int note_and_pass(void *ctx, struct vdma_region *region)
+{
+	*(struct vdma_buf *)ctx = vdma_region_buf(region);
+	return 0;
+}
+
+static int refuse(void *ctx, struct vdma_region *region)
+{
+	(void)ctx;
+	(void)region;
+	return -ENOSPC;
+}
+
+/* One observer may have told a device of what the next one refused. */
+static void test_refused_are_held(void **state)
+{
+	const struct vdma_observer_ops pass = { .size = sizeof(pass), .added = note_and_pass };
+	const struct vdma_observer_ops no = { .size = sizeof(no), .added = refuse };
+	struct vdma_region_opts opts = { .size = sizeof(opts), .provider = VDMA_PROVIDER_ANON };
+	struct vdma_iova_info info = { .size = sizeof(info) };
+	struct vdma_observer *first, *second;
+	struct vdma_region *region = NULL;
+	struct vdma_buf told = { 0 }, refused, buf;
+
+	(void)state;
+	checking((struct vdma_arena_opts){ .guard = 1 });
+	ASSERT_OK(vdma_observer_add(arena, &pass, &told, &first));
+	ASSERT_OK(vdma_observer_add(arena, &no, NULL, &second));
+	ASSERT_FAILS(vdma_region_create(arena, 1, &opts, &region), ECANCELED, VDMA_CAUSE_OBSERVER,
+		     "");
+	refused = told;
+	assert_int_equal(query().held, PAGE);
+	assert_true(fake_is_reserved(told.va, told.len));
+	ASSERT_OK(vdma_explain_iova(arena, told.iova, &info));
+	assert_int_equal(info.state, VDMA_IOVA_FREED);
+	assert_int_equal(info.owner, VDMA_OWNER_REGION);
+	assert_int_equal(info.held, 1);
+	/* Of a chunk as well. */
+	ASSERT_FAILS(vdma_buf_alloc(arena, 1, NULL, &buf), ECANCELED, VDMA_CAUSE_OBSERVER, "");
+	ASSERT_OK(vdma_explain_iova(arena, told.iova, &info));
+	assert_int_equal(info.state, VDMA_IOVA_FREED);
+	assert_int_equal(info.owner, VDMA_OWNER_CHUNK);
+	ASSERT_OK(vdma_observer_remove(second));
+	region = region_below(1, 0);
+	assert_int_equal(told.iova, refused.iova - 2 * PAGE);
+	ASSERT_OK(vdma_region_destroy(region));
+	ASSERT_OK(vdma_observer_remove(first));
 	destroy();
 }
 
@@ -449,6 +499,7 @@ int main(void)
 		CLEAN_TEST(test_gaps),
 		CLEAN_TEST(test_gap_above_limit),
 		CLEAN_TEST(test_regions_are_held),
+		CLEAN_TEST(test_refused_are_held),
 		CLEAN_TEST(test_regions_never_in_the_way),
 		CLEAN_TEST(test_bufs_are_held),
 		CLEAN_TEST(test_bufs_never_in_the_way),

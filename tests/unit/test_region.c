@@ -268,9 +268,9 @@ static void test_bad_arguments(void **state)
 	opts.page_size = 4096;
 	ASSERT_FAILS(vdma_region_create(arena, 1, &opts, &region), EINVAL, VDMA_CAUSE_ARGUMENT,
 		     "page_size");
-	opts = with((enum vdma_provider)7, 0, 0);
+	opts = with((enum vdma_provider)8, 0, 0);
 	ASSERT_FAILS(vdma_region_create(arena, 1, &opts, &region), EINVAL, VDMA_CAUSE_ARGUMENT,
-		     "provider 7");
+		     "provider 8");
 	opts = with(VDMA_PROVIDER_CONTIG, 65, 0);
 	ASSERT_FAILS(vdma_region_create(arena, 1, &opts, &region), EINVAL, VDMA_CAUSE_ARGUMENT,
 		     "65");

@@ -57,6 +57,7 @@ static void everything_fails(struct vdma_device *dev)
 	ASSERT_FAILS(vdma_device_config_write(dev, 4, 2, 0), ENODEV, VDMA_CAUSE_GONE, EDU);
 	ASSERT_FAILS(vdma_device_set_bus_master(dev, 1), ENODEV, VDMA_CAUSE_GONE, EDU);
 	ASSERT_FAILS(vdma_device_reset(dev), ENODEV, VDMA_CAUSE_GONE, EDU);
+	ASSERT_FAILS(vdma_device_hot_reset(dev), ENODEV, VDMA_CAUSE_GONE, EDU);
 	ASSERT_FAILS(vdma_device_irq_enable(dev, VDMA_IRQ_MSI, 1), ENODEV, VDMA_CAUSE_GONE, EDU);
 	ASSERT_FAILS(vdma_device_irq_disable(dev), ENODEV, VDMA_CAUSE_GONE, EDU);
 	ASSERT_FAILS(vdma_device_irq_wait(dev, 0, -1, NULL), ENODEV, VDMA_CAUSE_GONE, EDU);
@@ -89,6 +90,8 @@ static void asked_and_let_go_over(enum vdma_backend backend)
 	ASSERT_OK(vdma_device_set_bus_master(m.dev, 1));
 	ASSERT_OK(vdma_device_let_go(m.dev));
 	ASSERT_OK(vdma_device_let_go(m.dev));
+	/* Its object refers to the address space still. */
+	ASSERT_FAILS(vdma_ioas_destroy(m.ioas), EBUSY, VDMA_CAUSE_CHILDREN, "1 devices", "let go");
 	assert_false(fake_config(EDU)[PCI_COMMAND] & PCI_COMMAND_MASTER);
 	assert_true(is_vacant(&bar));
 	assert_int_equal(ioas_info(m.ioas).devices, 0);
@@ -143,6 +146,62 @@ static void waiters_wake(void **state)
 	}
 	ASSERT_OK(vdma_device_close(m.dev));
 	destroy(&m);
+}
+
+/*
+ * The nth system call of letting go fails: the device runs on, whatever became of its
+ * BARs, and goes when it is let go again. True if there was no such call.
+ */
+static bool let_go_fails(unsigned long nth, unsigned int *refused)
+{
+	struct machine m = machine_of(VDMA_BACKEND_TYPE1);
+	struct vdma_region *region = NULL;
+	struct vdma_bar bar;
+	uint32_t value = 0;
+	bool over;
+	int ret;
+
+	ASSERT_OK(vdma_device_bar(m.dev, 0, &bar));
+	ASSERT_OK(vdma_region_import_bar(m.arena, m.dev, 0, 4096, 4096, NULL, &region));
+	ASSERT_OK(vdma_device_set_bus_master(m.dev, 1));
+	fake.fail_at = fake.calls + nth;
+	fake.fail_err = ENOMEM;
+	ret = vdma_device_let_go(m.dev);
+	over = fake.calls < fake.fail_at;
+	fake.fail_at = 0;
+	if (ret) {
+		++*refused;
+		assert_true(ret == -ENOMEM || ret == -EIO);
+		assert_int_equal(vdma_last_failure()->err, ret);
+		assert_true(fake_config(EDU)[PCI_COMMAND] & PCI_COMMAND_MASTER);
+		ASSERT_OK(vdma_device_config_read(m.dev, 0, 4, &value));
+		assert_int_equal(ioas_info(m.ioas).devices, 1);
+		ASSERT_FAILS(vdma_device_close(m.dev), EBUSY, VDMA_CAUSE_CHILDREN, EDU);
+		ASSERT_OK(vdma_device_let_go(m.dev));
+	}
+	assert_true(is_vacant(&bar));
+	assert_int_equal(*(unsigned char *)vdma_region_buf(region).va, 0xff);
+	assert_int_equal(fake_mappings(), 0);
+	ASSERT_OK(vdma_device_close(m.dev));
+	ASSERT_OK(vdma_region_destroy(region));
+	destroy(&m);
+	return over;
+}
+
+static void runs_on(void **state)
+{
+	unsigned int refused = 0;
+	unsigned long nth = 1;
+
+	for (; !let_go_fails(nth, &refused); nth++) {
+		check_clean(state);
+		reset(state);
+	}
+	/*
+	 * Of the BAR a file, each of its pages, and a mapping; of the region the same, it has one
+	 * page, and unmapping.
+	 */
+	assert_int_equal(refused, 1 + MIB / 4096 + 1 + 3 + 1);
 }
 
 static void nobody_tells_of_uio(void **state)
@@ -229,7 +288,8 @@ static void guarded(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CLEAN_TEST(asked_and_let_go),	 CLEAN_TEST(over_iommufd), CLEAN_TEST(waiters_wake),
+		CLEAN_TEST(asked_and_let_go),	 CLEAN_TEST(over_iommufd),
+		CLEAN_TEST(waiters_wake),	 CLEAN_TEST(runs_on),
 		CLEAN_TEST(nobody_tells_of_uio), CLEAN_TEST(guarded),
 	};
 

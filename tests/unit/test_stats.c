@@ -252,7 +252,7 @@ static void test_mappings(void **state)
 	/* The second of two spaces refuses: the first gives back. */
 	fake.fail_request = VFIO_IOMMU_MAP_DMA;
 	fake.fail_request_skip = 1;
-	fake.fail_request_err = EFAULT;
+	fake.fail_request_err = ENXIO;
 	ASSERT_FAILS(vdma_region_create(arena, 4096, &opts, &none), EIO, VDMA_CAUSE_SYSTEM, "");
 	s = stats_of();
 	assert_int_equal(s.map.calls, 6);
@@ -263,7 +263,7 @@ static void test_mappings(void **state)
 
 	fake.fail_request = VFIO_IOMMU_UNMAP_DMA;
 	fake.fail_request_skip = 0;
-	fake.fail_request_err = EFAULT;
+	fake.fail_request_err = ENXIO;
 	ASSERT_FAILS(vdma_region_destroy(two), EIO, VDMA_CAUSE_SYSTEM, "");
 	s = stats_of();
 	assert_int_equal(s.unmap.calls, 3);

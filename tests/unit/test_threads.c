@@ -8,6 +8,7 @@
  * (buffers, translation, queries) is where most is seen.
  */
 #include <pthread.h>
+#include <sys/mman.h>
 
 #include "../random.h"
 #include "unit.h"
@@ -15,6 +16,8 @@
 #define THREADS 8
 #define ROUNDS 1500
 #define LIVE 16
+#define IMPORTS 4
+#define ALIEN 12288 /* so that threads share slots of 2 MiB, and not pages */
 
 static struct vdma_arena *arena;
 static struct vdma_ioas *common; /* through which half of the threads open theirs */
@@ -28,6 +31,8 @@ struct worker {
 	struct vdma_ioas *ioas;
 	struct vdma_device *dev;
 	struct vdma_region *region;
+	char *alien; /* memory of its own that is outside of the window */
+	struct vdma_region *imports[IMPORTS];
 	char wrong[2560]; /* "" if nothing was */
 };
 
@@ -91,6 +96,40 @@ static int use_region(struct worker *w)
 	return err;
 }
 
+/* What it has imported is found at each time, whatever others import and drop beside it. */
+static void look_for(struct worker *w, const struct vdma_region *region)
+{
+	struct vdma_buf buf = vdma_region_buf(region);
+	vdma_iova_t any = vdma_iova_any(arena, buf.va, buf.len);
+
+	check(w, any != VDMA_IOVA_NONE, "an import is not found");
+	check(w, vdma_iova_any(arena, (char *)buf.va + buf.len - 1, 1) != VDMA_IOVA_NONE,
+	      "the end of an import is not found");
+	check(w, any % 4096 == buf.iova % 4096, "an import is found elsewhere");
+	check(w, vdma_va_any(arena, any) == buf.va, "what is found is other memory");
+}
+
+/* Imports of some pages, which overlap each other. */
+static int use_import(struct worker *w)
+{
+	struct vdma_region **r = &w->imports[random_below(&w->rng, IMPORTS)];
+	size_t at = random_below(&w->rng, ALIEN), i;
+	int err;
+
+	if (*r) {
+		look_for(w, *r);
+		err = vdma_region_destroy(*r);
+		*r = NULL;
+		return err;
+	}
+	err = vdma_region_import_user(arena, w->alien + at, 1 + random_below(&w->rng, ALIEN - at),
+				      NULL, r);
+	for (i = 0; i < IMPORTS && !err; i++)
+		if (w->imports[i])
+			look_for(w, w->imports[i]);
+	return err;
+}
+
 /* Its own address space, or the common one; with a device that only this thread has. */
 static int use_device(struct worker *w)
 {
@@ -98,6 +137,7 @@ static int use_device(struct worker *w)
 				       .backend = w->number % 4 ? VDMA_BACKEND_TYPE1 :
 								  VDMA_BACKEND_IOMMUFD };
 	struct vdma_ioas_info info = { .size = sizeof(info) };
+	struct vdma_bar bar;
 	struct vdma_buf buf;
 	uint32_t id;
 	int err;
@@ -117,6 +157,8 @@ static int use_device(struct worker *w)
 	err = vdma_device_open(w->ioas, w->bdf, NULL, &w->dev);
 	if (!err)
 		err = vdma_device_config_read(w->dev, 0, 4, &id);
+	if (!err)
+		err = vdma_device_bar(w->dev, 0, &bar);
 	if (!err)
 		err = vdma_device_irq_enable(w->dev, VDMA_IRQ_MSI, 2);
 	if (!err)
@@ -148,12 +190,19 @@ static int look(void)
 
 static int step(struct worker *w, unsigned int round)
 {
+	unsigned int i;
+
 	if (round % 20 == w->number)
 		return use_region(w);
 	if (round % 100 == 10 + w->number)
 		return use_device(w);
 	if (round % 100 == 30)
 		return look();
+	if (round % 5 == 1)
+		return use_import(w);
+	for (i = 0; i < IMPORTS; i++)
+		if (w->imports[i])
+			look_for(w, w->imports[i]);
 	return use_buf(w);
 }
 
@@ -169,6 +218,9 @@ static void *work(void *arg)
 	for (i = 0; i < LIVE; i++)
 		if (w->live[i].len && !err)
 			err = vdma_buf_free(arena, &w->live[i]);
+	for (i = 0; i < IMPORTS; i++)
+		if (w->imports[i] && !err)
+			err = vdma_region_destroy(w->imports[i]);
 	if (w->region && !err)
 		err = use_region(w);
 	if (w->dev && !err)
@@ -183,11 +235,15 @@ static void run(uint32_t flags)
 {
 	struct vdma_arena_opts opts = { .size = sizeof(opts), .window = 4 * GIB, .flags = flags };
 	static struct worker workers[THREADS];
+	char *aliens = mmap(NULL, THREADS * ALIEN, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	unsigned int i;
 
+	assert_true(aliens != MAP_FAILED);
 	memset(workers, 0, sizeof(workers));
 	for (i = 0; i < THREADS; i++) {
 		workers[i].number = i + 1;
+		workers[i].alien = aliens + (size_t)i * ALIEN;
 		snprintf(workers[i].bdf, sizeof(workers[i].bdf), "0000:00:%02x.0", 16 + i);
 		add_edu(workers[i].bdf, (int)i + 1);
 	}
@@ -202,6 +258,7 @@ static void run(uint32_t flags)
 	ASSERT_OK(vdma_ioas_destroy(common));
 	ASSERT_OK(vdma_arena_destroy(arena));
 	assert_int_equal(fake_mapped(), 0);
+	munmap(aliens, THREADS * ALIEN);
 }
 
 static void test_threads(void **state)
