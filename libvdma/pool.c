@@ -210,19 +210,20 @@ uint32_t vdma_pool_take_grown(struct vdma_pool *pool, uint32_t *numbers, uint32_
 		return 0;
 	}
 	pthread_mutex_lock(&pool->grow_lock);
-	/* Another thread may have been faster. */
-	n = vdma_pool_take(pool, numbers, count, low);
-	if (!n && pool->grow_failed)
-		vdma_fail(VDMA_CAUSE_NO_MEMORY,
-			  &(struct vdma_facts){ .need = count, .limit = pool->opts.max },
-			  "No buffer of the pool is left, and when it was to grow it could not. Call "
-			  "vdma_pool_grow(), which tries again, and tells the reason.");
-	else if (!n)
-		err = add_chunk(pool);
+	/* Another thread may have been faster, to add buffers or to take those that were added. */
+	while (!(n = vdma_pool_take(pool, numbers, count, low)) && !err)
+		err = !pool->grow_failed ?
+			      add_chunk(pool) :
+			      vdma_fail(VDMA_CAUSE_NO_MEMORY,
+					&(struct vdma_facts){ .need = count,
+							      .limit = pool->opts.max },
+					"No buffer of the pool is left, and when it was to grow it "
+					"could not. Call vdma_pool_grow(), which tries again, and "
+					"tells the reason.");
 	if (err && vdma_last_failure()->cause != VDMA_CAUSE_TOO_MANY)
 		pool->grow_failed = true;
 	pthread_mutex_unlock(&pool->grow_lock);
-	return n ? n : vdma_pool_take(pool, numbers, err ? 0 : count, low);
+	return n;
 }
 
 int vdma_pool_grow(struct vdma_pool *pool)

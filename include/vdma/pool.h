@@ -74,9 +74,11 @@ struct vdma_pool;
 
 /*
  * The checking mode, for tests and for the search for errors: a number that is put
- * twice, or is not of this pool, is refused and told of. Every get and put takes the
- * pool's lock then, and keeps no number with the handle. AddressSanitizer and
- * Valgrind know which buffers are out, and tell of others.
+ * twice, or is not of this pool, is refused and told of. A mark of 8 bits tells them: what
+ * was put 255 times since, or is of another pool, with an index and a mark that is out
+ * here, passes for good. Every get and put takes the pool's lock then, and keeps no number
+ * with the handle. AddressSanitizer and Valgrind know which buffers are out, and tell of
+ * others.
  */
 #define VDMA_POOL_CHECK (1U << 0)
 

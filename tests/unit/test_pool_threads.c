@@ -205,6 +205,52 @@ static void run(uint32_t flags)
 	assert_int_equal(fake_mapped(), 0);
 }
 
+#define GREEDY 1000 /* numbers that each thread wants */
+#define GREEDY_CACHE 256
+
+static void *be_greedy(void *arg)
+{
+	struct worker *w = arg;
+	struct vdma_pool_handle *handle;
+	static _Thread_local uint32_t mine[GREEDY];
+
+	if (!check(w, !vdma_pool_handle_create(pool, &handle), vdma_explain()))
+		return NULL;
+	for (w->got = 0; w->got < GREEDY; w->got++)
+		if (!check(w, (mine[w->got] = vdma_pool_get(handle)) != VDMA_POOL_NONE,
+			   "nothing, though the pool may grow"))
+			break;
+	check(w, !vdma_pool_put_bulk(handle, mine, (uint32_t)w->got), vdma_explain());
+	check(w, !vdma_pool_handle_destroy(handle), vdma_explain());
+	return NULL;
+}
+
+/* A thread takes as many at once as a chunk has: what one has added another takes. */
+static void test_growth(void **state)
+{
+	struct vdma_region_opts anon = { .size = sizeof(anon), .provider = VDMA_PROVIDER_ANON };
+	struct vdma_pool_opts opts = { .size = sizeof(opts),
+				       .max = THREADS * (GREEDY + GREEDY_CACHE),
+				       .grow = 64,
+				       .cache = GREEDY_CACHE,
+				       .region = &anon };
+	struct vdma_arena_opts small = { .size = sizeof(small), .window = GIB };
+	static struct worker workers[THREADS];
+
+	(void)state;
+	ASSERT_OK(vdma_arena_create(&small, &arena));
+	ASSERT_OK(vdma_pool_create(arena, 64, 64, &opts, &pool));
+	for (unsigned int i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&workers[i].thread, NULL, be_greedy, &workers[i]),
+				 0);
+	for (unsigned int i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_join(workers[i].thread, NULL), 0);
+	for (unsigned int i = 0; i < THREADS; i++)
+		assert_string_equal(workers[i].wrong, "");
+	ASSERT_OK(vdma_pool_destroy(pool));
+	ASSERT_OK(vdma_arena_destroy(arena));
+}
+
 static void test_threads(void **state)
 {
 	(void)state;
@@ -220,6 +266,7 @@ static void test_checks(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		CLEAN_TEST(test_growth),
 		CLEAN_TEST(test_threads),
 		CLEAN_TEST(test_checks),
 	};
