@@ -94,15 +94,20 @@ static unsigned int cut(const struct vdma_buf *data, unsigned int *i, size_t *of
 	return n;
 }
 
-/* Waits until there is a slot. The batch's own commands may be all that is under way. */
+/*
+ * Waits until there is a slot, for as long as a command may take: that one of them is late
+ * does not matter if others end. The batch's own may be all that is under way.
+ */
 static int submit(struct nvme_queue *q, const struct nvme_sqe *cmd, const struct vdma_buf *data,
 		  unsigned int n, struct nvme_batch *batch)
 {
+	uint64_t start = nvme_now_ms();
 	int err;
 
 	while ((err = nvme_submit(q, cmd, data, n, nvme_batch_done, batch)) == -EAGAIN) {
 		err = nvme_wait(q);
-		if (err < 0)
+		if (err < 0 &&
+		    (err != -ETIMEDOUT || nvme_now_ms() - start > q->nvme->opts.timeout_ms))
 			return err;
 	}
 	return err;

@@ -318,7 +318,8 @@ int nvme_wait(struct nvme_queue *q);
 
 /*
  * Submits a command and waits until it is over. One that takes too long is aborted;
- * -ETIMEDOUT if it then still does not end. result may be NULL.
+ * -ETIMEDOUT if it then still does not end. Others of the queue that are late are their
+ * submitter's affair: nvme_wait() tells. result may be NULL.
  */
 int nvme_run(struct nvme_queue *q, const struct nvme_sqe *cmd, const struct vdma_buf *data,
 	     unsigned int n, uint32_t *result);

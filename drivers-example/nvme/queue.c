@@ -271,13 +271,19 @@ int nvme_poll(struct nvme_queue *q)
 	return n;
 }
 
-/* Is a command late? It is told once for each timeout. */
-static int look_late(struct nvme_queue *q, uint64_t now)
+/* A batch that was forgotten may have been where this one is. */
+static bool is_of(const struct nvme_slot *slot, const struct nvme_batch *batch)
+{
+	return slot->busy && slot->done == nvme_batch_done && slot->ctx == batch;
+}
+
+/* Is a command late, of this batch if there is one? */
+static int look_late(struct nvme_queue *q, const struct nvme_batch *batch, uint64_t now)
 {
 	unsigned int oldest = q->depth;
 
 	for (unsigned int cid = 0; cid < q->depth; cid++)
-		if (q->slots[cid].busy &&
+		if (q->slots[cid].busy && (!batch || is_of(&q->slots[cid], batch)) &&
 		    (oldest == q->depth || q->slots[cid].since_ms < q->slots[oldest].since_ms))
 			oldest = cid;
 	if (oldest == q->depth || now - q->slots[oldest].since_ms <= q->nvme->opts.timeout_ms)
@@ -296,7 +302,7 @@ static int look(struct nvme_queue *q, uint64_t now)
 	if (q->id && q->nvme->canceled)
 		return FAIL(q, -ECANCELED, "nvme: %s is about to be reset", q->nvme->bdf);
 	err = nvme_look(q->nvme, q->why, sizeof(q->why));
-	return err ? err : look_late(q, now);
+	return err ? err : look_late(q, NULL, now);
 }
 
 /* Nothing has come: sleeps until the vector fires, or spins. */
@@ -357,8 +363,16 @@ void nvme_batch_done(void *ctx, int status, uint32_t result)
 static void forget(struct nvme_queue *q, const struct nvme_batch *batch)
 {
 	for (unsigned int cid = 0; cid < q->depth; cid++)
-		if (q->slots[cid].busy && q->slots[cid].ctx == batch)
+		if (is_of(&q->slots[cid], batch))
 			q->slots[cid].done = NULL;
+}
+
+/* As if they were submitted now. */
+static void restart(struct nvme_queue *q, const struct nvme_batch *batch)
+{
+	for (unsigned int cid = 0; cid < q->depth; cid++)
+		if (is_of(&q->slots[cid], batch))
+			q->slots[cid].since_ms = nvme_now_ms();
 }
 
 void nvme_queue_forget(struct nvme_queue *q)
@@ -374,16 +388,22 @@ int nvme_batch_wait(struct nvme_queue *q, struct nvme_batch *batch)
 
 	while (batch->left) {
 		n = nvme_wait(q);
-		if (n >= 0)
+		/* It tells of the queue: what is over is over whatever comes behind it. */
+		if (n >= 0 || !batch->left)
 			continue;
-		if (n == -ETIMEDOUT && q->id && !aborted) {
-			/* It has the same time again to end, by itself or by the abort. */
-			aborted = true;
-			n = nvme_abort(q, q->late, &done);
-			if (!n) {
-				for (unsigned int cid = 0; cid < q->depth; cid++)
-					q->slots[cid].since_ms = nvme_now_ms();
+		if (n == -ETIMEDOUT) {
+			/* Others that are late are the caller's, who is told when he waits. */
+			n = look_late(q, batch, nvme_now_ms());
+			if (!n)
 				continue;
+			if (q->id && !aborted) {
+				/* They have the same time again, to end by themselves or by it. */
+				aborted = true;
+				n = nvme_abort(q, q->late, &done);
+				if (!n) {
+					restart(q, batch);
+					continue;
+				}
 			}
 		}
 		forget(q, batch);

@@ -48,10 +48,15 @@ static void timeouts(void **state)
 	done = true;
 	DISK_WORKS(q->why, nvme_abort(q, q->late, &done));
 	printf("abort of command %u: %s\n", q->late, done ? "done" : "not done");
-	/* One that is waited for is aborted by nvme_run(), which gives up after that. */
+	/*
+	 * One that is waited for is aborted by nvme_run(), which gives up after that. That
+	 * others were late before has cost it nothing.
+	 */
 	start = now_ms();
 	n = nvme_read(q, &d.ns, 0, &buf, 1);
 	assert_true(n == -ETIMEDOUT);
+	assert_true(now_ms() - start >= 600);
+	assert_true(q->slots[q->late].busy && q->slots[q->late].ctx != counts);
 	assert_true(q->out > 1);
 	/* The reset takes all back. */
 	DISK_WORKS(d.nvme.why, nvme_reset(&d.nvme));
