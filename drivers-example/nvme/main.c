@@ -139,8 +139,11 @@ int do_verify(struct program *p)
 		       p->nvme.queues[0]->sgl ? "SGL" : "PRP", p->set.seed, v.bytes >> 20);
 	if (!err && p->set.file)
 		err = compare_image(p, &v);
-	/* Commands that have not ended use memory of v's. */
-	if (err && err != -EILSEQ && nvme_close(&p->nvme))
+	/*
+	 * Commands that have not ended use memory of v's. Whatever err is: it is one thread's,
+	 * and another may have ended with commands under way.
+	 */
+	if (err && nvme_close(&p->nvme))
 		complain("shutdown", p->nvme.why);
 	nvme_verify_end(&v, p->arena);
 	return err;

@@ -44,6 +44,7 @@ void nvme_verify_end(struct nvme_verify *v, struct vdma_arena *arena);
  * By a thread for each of the controller's I/O queues, which nobody else may use: rounds
  * reads and writes each, of a block to max_len bytes. Returns 0; -EILSEQ if a byte was
  * not the one that was written, and why tells which; what nvme_read() returns; -ENOMEM.
+ * If several threads fail, what one of them has met.
  */
 int nvme_verify_run(struct nvme_verify *v, unsigned int rounds, size_t max_len);
 
