@@ -220,10 +220,16 @@ static size_t list_len(const struct nvme *nvme)
 	return (entries + per_page - 1) / per_page * nvme->page_len;
 }
 
-/* Bus mastering is off first, and the memory ours, however the controller has stopped. */
-static void give_back(struct nvme *nvme)
+/*
+ * Bus mastering is off first, and the memory ours, however the controller has stopped. If it
+ * cannot be closed it may still reach the memory, so all stays as it is.
+ */
+static int give_back(struct nvme *nvme)
 {
-	vdma_device_close(nvme->dev);
+	int err = vdma_device_close(nvme->dev);
+
+	if (err)
+		return FAIL_VDMA(nvme, err);
 	for (unsigned int i = 0; i < NVME_QUEUES_MAX; i++) {
 		if (!nvme->queues[i])
 			continue;
@@ -239,6 +245,7 @@ static void give_back(struct nvme *nvme)
 	nvme->dev = NULL;
 	nvme->regs = NULL;
 	nvme->arena = NULL;
+	return 0;
 }
 
 int nvme_open(struct nvme *nvme, struct vdma_arena *arena, struct vdma_ioas *ioas, const char *bdf,
@@ -284,6 +291,7 @@ int nvme_open(struct nvme *nvme, struct vdma_arena *arena, struct vdma_ioas *ioa
 	return 0;
 
 close:
+	/* Nobody but us has had the device, so nothing keeps it from being closed. */
 	give_back(nvme);
 	return err;
 }
@@ -342,8 +350,12 @@ static int shut_down(struct nvme *nvme)
 {
 	unsigned int ms = nvme->shutdown_ms > DEFAULT_SHUTDOWN_MS ? nvme->shutdown_ms :
 								    DEFAULT_SHUTDOWN_MS;
-	int err = nvme_admin_delete_queues(nvme);
+	int err;
 
+	/* By an nvme_close() that could not close the device. */
+	if ((get(nvme, NVME_CSTS) & NVME_CSTS_SHST_MASK) == NVME_CSTS_SHST_DONE)
+		return 0;
+	err = nvme_admin_delete_queues(nvme);
 	if (err)
 		return err;
 	set(nvme, NVME_CC, (get(nvme, NVME_CC) & ~NVME_CC_SHN_MASK) | NVME_CC_SHN_NORMAL);
@@ -368,11 +380,11 @@ static int stop(struct nvme *nvme)
 
 int nvme_close(struct nvme *nvme)
 {
-	int err;
+	int err, kept;
 
 	if (!nvme->arena)
 		return 0;
 	err = stop(nvme);
-	give_back(nvme);
-	return err;
+	kept = give_back(nvme);
+	return kept ? kept : err;
 }

@@ -243,6 +243,11 @@ int nvme_open(struct nvme *nvme, struct vdma_arena *arena, struct vdma_ioas *ioa
  * Shuts the controller down in order, if no command is under way, and gives
  * everything back, also if it fails: then the controller did not shut down. It
  * is allowed after a failed nvme_open(), and again. No other thread may be in a call.
+ *
+ * But for what vdma_device_close() returns, -EBUSY while a region is part of one of the
+ * device's BARs: then nothing was given back, for the device might still reach it. Call it
+ * again when that region is destroyed; until then commands under way have not ended, and
+ * only nvme_reset(), which has the controller work again, is allowed besides.
  */
 int nvme_close(struct nvme *nvme);
 

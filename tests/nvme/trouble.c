@@ -93,6 +93,35 @@ static void close_while_busy(void **state)
 }
 
 /*
+ * As long as a region is part of the device's memory the device cannot be closed, and
+ * nothing that it might reach is given back; afterwards it can, or works again.
+ */
+static void close_while_mapped(void **state)
+{
+	const char *bdf = bdf_of("VDMA_BDF_NVME2");
+	struct vdma_region *region;
+	struct vdma_buf buf;
+	struct disk d;
+
+	(void)state;
+	disk_open(&d, bdf, NULL);
+	WORKS(vdma_buf_alloc(d.s.arena, 4 * KIB, NULL, &buf));
+	WORKS(vdma_region_import_bar(d.s.arena, d.nvme.dev, NVME_BAR, 0, PAGE, NULL, &region));
+	for (unsigned int i = 0; i < 2; i++) {
+		assert_int_equal(nvme_close(&d.nvme), -EBUSY);
+		assert_non_null(strstr(d.nvme.why, bdf));
+	}
+	DISK_WORKS(d.nvme.why, nvme_reset(&d.nvme));
+	DISK_WORKS(d.nvme.queues[0]->why, nvme_read(d.nvme.queues[0], &d.ns, 0, &buf, 1));
+	assert_int_equal(nvme_close(&d.nvme), -EBUSY);
+	WORKS(vdma_region_destroy(region));
+	/* It was shut down in order, before. */
+	DISK_WORKS(d.nvme.why, nvme_close(&d.nvme));
+	WORKS(vdma_buf_free(d.s.arena, &buf));
+	disk_close(&d);
+}
+
+/*
  * Four threads with 32 commands each, and the controller is reset: announced to them,
  * and as if by somebody else. Then all goes on, and no block is another than it was.
  */
@@ -135,6 +164,7 @@ int run_trouble(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(timeouts),
 		cmocka_unit_test(close_while_busy),
+		cmocka_unit_test(close_while_mapped),
 		cmocka_unit_test(reset_under_load),
 	};
 
