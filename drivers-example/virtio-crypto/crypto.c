@@ -158,6 +158,14 @@ static int start(struct crypto *crypto)
 	return check_ready(crypto);
 }
 
+/* Whatever a struct crypto was before: sessions of then are not those of now. */
+static uint64_t next_reset(void)
+{
+	static _Atomic uint64_t last;
+
+	return ++last;
+}
+
 /* Bus mastering is off first, and the memory ours, however the device has stopped. */
 static void give_back(struct crypto *crypto)
 {
@@ -176,7 +184,6 @@ static void give_back(struct crypto *crypto)
 		vdma_buf_free(crypto->arena, &crypto->page);
 	}
 	pthread_mutex_destroy(&crypto->lock);
-	crypto->resets++;
 	crypto->arena = NULL;
 }
 
@@ -187,6 +194,7 @@ int crypto_open(struct crypto *crypto, struct vdma_arena *arena, struct vdma_ioa
 
 	memset(crypto, 0, sizeof(*crypto));
 	crypto->arena = arena;
+	crypto->resets = next_reset();
 	pthread_mutex_init(&crypto->lock, NULL);
 	if (opts)
 		crypto->opts = *opts;
@@ -239,7 +247,7 @@ int crypto_reset(struct crypto *crypto)
 	err = vdma_device_set_bus_master(crypto->pci.dev, 1);
 	if (err)
 		return FAIL_VDMA(crypto, err);
-	crypto->resets++;
+	crypto->resets = next_reset();
 	for (unsigned int i = 0; i < crypto->n_queues; i++)
 		crypto_queue_reset(crypto->queues[i]);
 	virtqueue_reset(&crypto->control);
@@ -275,6 +283,7 @@ int crypto_close(struct crypto *crypto)
 	if (!crypto->arena)
 		return 0;
 	err = stop(crypto);
+	crypto->resets = next_reset();
 	give_back(crypto);
 	return err;
 }

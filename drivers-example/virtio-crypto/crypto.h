@@ -96,7 +96,7 @@ struct crypto_opts {
  * struct crypto_session - a key that the device has
  * @crypto: whose
  * @id: as the device calls it
- * @reset: how often the device had been reset: afterwards it is no more
+ * @reset: @resets of the device when it was created: it is no more when that has changed
  * @cipher: what it is used with
  * @encrypt: or decrypt
  * @iv_len: bytes that each request needs
@@ -107,7 +107,7 @@ struct crypto_opts {
 struct crypto_session {
 	struct crypto *crypto;
 	uint64_t id;
-	unsigned int reset;
+	uint64_t reset;
 	enum crypto_cipher cipher;
 	bool encrypt;
 	unsigned int iv_len;
@@ -187,7 +187,7 @@ struct crypto_queue {
  * @ciphers: that the device tells of, bits by their numbers
  * @key_max: bytes of a key at most
  * @size_max: bytes of what a request's data, IV and result have together at most
- * @resets: how often it was reset
+ * @resets: another number after each open, reset and close, of any device in the process
  * @canceled: see crypto_cancel()
  * @lock: of the control queue
  * @control: the control queue (5.9.2)
@@ -204,7 +204,7 @@ struct crypto {
 	uint32_t ciphers;
 	uint32_t key_max;
 	uint64_t size_max;
-	unsigned int resets;
+	uint64_t resets;
 	_Atomic bool canceled;
 	pthread_mutex_t lock;
 	struct virtqueue control;
@@ -267,8 +267,8 @@ int crypto_session_create(struct crypto *crypto, enum crypto_cipher cipher, bool
 			  const void *key, size_t key_len, struct crypto_session *session);
 
 /*
- * No request may be using it. One from before a reset, or one that was destroyed, is no
- * error. Thread-safe, but for why.
+ * No request may be using it. One from before a reset, of a device that was closed, even
+ * if it is open again, or one that was destroyed, is no error. Thread-safe, but for why.
  */
 int crypto_session_destroy(struct crypto_session *session);
 
@@ -298,7 +298,8 @@ void crypto_queue_reset(struct crypto_queue *q);
  * iv has as many bytes as the session needs. The n_src pieces of the source and the n_dst
  * ones of the destination have the same length in all. Arrays and iv are not needed
  * afterwards. Returns -EAGAIN if no more fit for now, -EINVAL (lengths), -E2BIG (too many
- * pieces, or more than the device takes), -ESTALE (the session is from before a reset).
+ * pieces, or more than the device takes), -ESTALE (the session is from before a reset, or
+ * from before the device was opened).
  */
 int crypto_submit(struct crypto_queue *q, const struct crypto_session *session, const void *iv,
 		  const struct vdma_buf *src, unsigned int n_src, const struct vdma_buf *dst,

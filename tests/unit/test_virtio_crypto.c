@@ -866,6 +866,22 @@ static void sessions(void **state)
 	control_end(&h, &c, thread);
 }
 
+/* Sessions are told apart by it, also when the same struct crypto is opened again. */
+static void no_two_alike(void **state)
+{
+	static struct crypto crypto, other;
+	uint64_t before;
+
+	(void)state;
+	assert_true(crypto_open(&crypto, NULL, NULL, "none", NULL) < 0);
+	before = crypto.resets;
+	assert_true(crypto_open(&other, NULL, NULL, "none", NULL) < 0);
+	assert_int_not_equal(other.resets, before);
+	assert_true(crypto_open(&crypto, NULL, NULL, "none", NULL) < 0);
+	assert_int_not_equal(crypto.resets, before);
+	assert_int_not_equal(crypto.resets, other.resets);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -878,6 +894,7 @@ int main(void)
 		cmocka_unit_test(refused),
 		cmocka_unit_test(trouble),
 		cmocka_unit_test(sessions),
+		cmocka_unit_test(no_two_alike),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

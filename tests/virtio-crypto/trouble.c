@@ -228,6 +228,43 @@ static void close_while_busy(void **state)
 	assert_int_equal(ledger_wait(0), 0);
 }
 
+/*
+ * A session of a device that was closed is none of the same struct crypto when it is open
+ * again: it gets nobody's key, and its end is not that of another session.
+ */
+static void reopened(void **state)
+{
+	const char *bdf = bdf_of("VDMA_BDF_VIRTIO_CRYPTO");
+	static const uint8_t other_key[16] = "another sixteen";
+	struct crypto_session old, session;
+	struct crypto_opts opts;
+	struct crypto_queue *q;
+	struct vdma_buf buf;
+	struct accel a;
+
+	(void)state;
+	accel_open(&a, bdf, NULL);
+	opts = a.crypto.opts;
+	assert_true(crypto_sessions_sweep(&a.crypto) >= 0);
+	WORKS(vdma_buf_alloc(a.s.arena, PAGE, NULL, &buf));
+	ACCEL_WORKS(a.crypto.why,
+		    crypto_session_create(&a.crypto, CRYPTO_AES_CBC, true, key, 16, &old));
+	ACCEL_WORKS(a.crypto.why, crypto_close(&a.crypto));
+	ACCEL_WORKS(a.crypto.why, crypto_open(&a.crypto, a.s.arena, a.s.ioas, bdf, &opts));
+	q = a.crypto.queues[0];
+	/* What it has left in QEMU, lest the new session have another id for that alone. */
+	assert_true(crypto_sessions_sweep(&a.crypto) >= 0);
+	ACCEL_WORKS(a.crypto.why, crypto_session_create(&a.crypto, CRYPTO_AES_CBC, true, other_key,
+							16, &session));
+	assert_int_equal(session.id, old.id);
+	assert_int_equal(crypto_run(q, &old, iv, &buf, 1, &buf, 1), -ESTALE);
+	ACCEL_WORKS(a.crypto.why, crypto_session_destroy(&old));
+	ACCEL_WORKS(q->why, crypto_run(q, &session, iv, &buf, 1, &buf, 1));
+	ACCEL_WORKS(a.crypto.why, crypto_session_destroy(&session));
+	WORKS(vdma_buf_free(a.s.arena, &buf));
+	accel_close(&a);
+}
+
 static void *run_thread(void *arg)
 {
 	pipeline_run(arg, UINT32_MAX / 2);
@@ -279,7 +316,8 @@ int run_trouble(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(refused),	    cmocka_unit_test(all_sessions),
 		cmocka_unit_test(broken),	    cmocka_unit_test(outside),
-		cmocka_unit_test(close_while_busy), cmocka_unit_test(reset_under_load),
+		cmocka_unit_test(close_while_busy), cmocka_unit_test(reopened),
+		cmocka_unit_test(reset_under_load),
 	};
 
 	return cmocka_run_group_tests_name("trouble", tests, NULL, NULL);
