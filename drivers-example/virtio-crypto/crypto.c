@@ -166,10 +166,16 @@ static uint64_t next_reset(void)
 	return ++last;
 }
 
-/* Bus mastering is off first, and the memory ours, however the device has stopped. */
-static void give_back(struct crypto *crypto)
+/*
+ * Bus mastering is off first, and the memory ours, however the device has stopped. If it
+ * cannot be closed it may still reach the memory, so all stays as it is.
+ */
+static int give_back(struct crypto *crypto)
 {
-	virtio_pci_close(&crypto->pci);
+	int err = virtio_pci_close(&crypto->pci);
+
+	if (err)
+		return FAIL_PCI(crypto, err);
 	for (unsigned int i = 0; i < CRYPTO_QUEUES_MAX; i++) {
 		if (!crypto->queues[i])
 			continue;
@@ -185,6 +191,7 @@ static void give_back(struct crypto *crypto)
 	}
 	pthread_mutex_destroy(&crypto->lock);
 	crypto->arena = NULL;
+	return 0;
 }
 
 int crypto_open(struct crypto *crypto, struct vdma_arena *arena, struct vdma_ioas *ioas,
@@ -225,6 +232,7 @@ int crypto_open(struct crypto *crypto, struct vdma_arena *arena, struct vdma_ioa
 	if (!err)
 		return 0;
 close:
+	/* Nobody but us has had the device, so nothing keeps it from being closed. */
 	give_back(crypto);
 	return err;
 }
@@ -278,12 +286,12 @@ static int stop(struct crypto *crypto)
 
 int crypto_close(struct crypto *crypto)
 {
-	int err;
+	int err, kept;
 
 	if (!crypto->arena)
 		return 0;
 	err = stop(crypto);
 	crypto->resets = next_reset();
-	give_back(crypto);
-	return err;
+	kept = give_back(crypto);
+	return kept ? kept : err;
 }

@@ -241,6 +241,12 @@ int crypto_open(struct crypto *crypto, struct vdma_arena *arena, struct vdma_ioa
  * Resets the device and gives everything back, also if it fails: then the device was gone,
  * or requests were under way (-ECONNRESET), which end with -ECANCELED. It is allowed after a
  * failed crypto_open(), and again. No other thread may be in a call.
+ *
+ * But for what vdma_device_close() returns, -EBUSY while a region is part of one of the
+ * device's BARs: then nothing was given back, for the device might still reach it. Call it
+ * again when that region is destroyed; until then requests under way have not ended, and
+ * only crypto_reset(), which has the device work again, and crypto_session_destroy() are
+ * allowed besides.
  */
 int crypto_close(struct crypto *crypto);
 

@@ -188,10 +188,14 @@ int virtio_pci_open(struct virtio_pci *pci, struct vdma_ioas *ioas, const char *
 	return virtio_pci_reset(pci);
 }
 
-void virtio_pci_close(struct virtio_pci *pci)
+int virtio_pci_close(struct virtio_pci *pci)
 {
-	vdma_device_close(pci->dev);
+	int err = vdma_device_close(pci->dev);
+
+	if (err)
+		return FAIL_VDMA(pci, err);
 	pci->dev = NULL;
+	return 0;
 }
 
 static uint64_t offered(const struct virtio_pci *pci)

@@ -64,7 +64,8 @@ struct virtio_pci {
  */
 int virtio_pci_open(struct virtio_pci *pci, struct vdma_ioas *ioas, const char *bdf,
 		    uint16_t device_id, const char *what);
-void virtio_pci_close(struct virtio_pci *pci);
+/* Afterwards it reaches no memory. What vdma_device_close() returns: then it stays open. */
+int virtio_pci_close(struct virtio_pci *pci);
 
 /* 2.4: nothing of the device's is under way afterwards, and no queue is enabled. */
 int virtio_pci_reset(struct virtio_pci *pci);

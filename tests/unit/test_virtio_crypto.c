@@ -63,6 +63,17 @@ int vdma_buf_free(struct vdma_arena *arena, const struct vdma_buf *buf)
 	return -EINVAL;
 }
 
+/* What keeps a device open; and how often one was closed. */
+static int close_err;
+static unsigned int closed;
+
+int vdma_device_close(struct vdma_device *dev)
+{
+	(void)dev;
+	closed += !close_err;
+	return close_err;
+}
+
 static void *at(vdma_iova_t iova, size_t len)
 {
 	for (unsigned int i = 0; i < BLOCKS_MAX; i++)
@@ -866,6 +877,50 @@ static void sessions(void **state)
 	control_end(&h, &c, thread);
 }
 
+/*
+ * A device that cannot be closed may still reach memory, so none is given back, and nobody
+ * is told that a request is over, until it can. But its sessions are no more.
+ */
+static void closing(void **state)
+{
+	static struct host h;
+	struct crypto_session old;
+	struct vdma_buf data;
+	struct request r;
+	unsigned int kept;
+
+	(void)state;
+	host_begin(&h, true, 8);
+	submit_one(&h, &r);
+	old = h.session;
+	data = h.data;
+	close_err = -EBUSY;
+	closed = 0;
+	for (unsigned int i = 0; i < 2; i++) {
+		assert_int_equal(crypto_close(&h.crypto), -EBUSY);
+		assert_ptr_equal(h.crypto.queues[0], h.q);
+		assert_int_equal(r.ended, 0);
+		assert_int_equal(h.registers[VIRTIO_DEVICE_STATUS], 0);
+		/* With no control queue in this test, asking the device would end it. */
+		h.session = old;
+		assert_int_equal(crypto_session_destroy(&h.session), 0);
+	}
+	assert_int_equal(crypto_submit(h.q, &old, r.iv, &data, 1, &data, 1, NULL, NULL), -ESTALE);
+	kept = 0;
+	for (unsigned int i = 0; i < BLOCKS_MAX; i++)
+		kept += blocks[i].va != NULL;
+	assert_true(kept > 2);
+	close_err = 0;
+	assert_int_equal(crypto_close(&h.crypto), -ECONNRESET);
+	assert_int_equal(closed, 1);
+	assert_int_equal(r.ended, 1);
+	assert_int_equal(r.status, -ECANCELED);
+	assert_int_equal(crypto_close(&h.crypto), 0);
+	vdma_buf_free(NULL, &data);
+	for (unsigned int i = 0; i < BLOCKS_MAX; i++)
+		assert_null(blocks[i].va);
+}
+
 /* Sessions are told apart by it, also when the same struct crypto is opened again. */
 static void no_two_alike(void **state)
 {
@@ -894,6 +949,7 @@ int main(void)
 		cmocka_unit_test(refused),
 		cmocka_unit_test(trouble),
 		cmocka_unit_test(sessions),
+		cmocka_unit_test(closing),
 		cmocka_unit_test(no_two_alike),
 	};
 
