@@ -132,12 +132,14 @@ struct e1000e_packet {
  * struct e1000e_tx_slot - what a descriptor on its way out belongs to
  * @number: its buffer; VDMA_POOL_NONE for a context
  * @last: slot of the packet's last descriptor, in its first one
+ * @len: bytes of the packet, there, too
  *
  * In memory that no device can write.
  */
 struct e1000e_tx_slot {
 	uint32_t number;
 	uint32_t last;
+	uint32_t len;
 };
 
 /**
@@ -155,9 +157,11 @@ struct e1000e_tx_slot {
  * @looked_ms: when the controller was last looked at
  * @rx_packets: packets that came
  * @rx_bytes: their bytes
- * @rx_dropped: packets that were wrong or too long
- * @tx_packets: packets that went out
+ * @rx_dropped: packets that were wrong or too long, or in the ring when it was stopped
+ * @tx_packets: packets that went out; those that e1000e_queue_reclaim() has not seen yet are
+ *              not among them, so after e1000e_stop() it is exact
  * @tx_bytes: their bytes
+ * @tx_dropped: packets that e1000e_tx() took, and that a stop threw away
  * @no_buffer: times that the pool had too few for the ring
  * @sleeps: times that the thread has slept
  * @why: after a failed call: cause and remedy in words
@@ -174,7 +178,7 @@ struct e1000e_queue {
 	uint64_t busy_us;
 	uint64_t looked_ms;
 	uint64_t rx_packets, rx_bytes, rx_dropped;
-	uint64_t tx_packets, tx_bytes;
+	uint64_t tx_packets, tx_bytes, tx_dropped;
 	uint64_t no_buffer;
 	uint64_t sleeps;
 	char why[1024];
@@ -264,7 +268,13 @@ struct e1000e {
 int e1000e_open(struct e1000e *nic, struct vdma_arena *arena, struct vdma_ioas *ioas,
 		const char *bdf, struct vdma_pool *pool, const struct e1000e_opts *opts);
 
-/* Stops it, and gives everything back. Allowed after a failed e1000e_open(), and again. */
+/*
+ * Stops it, and gives everything back. Allowed after a failed e1000e_open(), and again.
+ * After an error of e1000e_stop() it is closed nevertheless. After one of
+ * vdma_device_close() it is stopped, but open, and nothing was given back: -EBUSY while there
+ * is a region that is part of one of its BARs (vdma_region_import_bar()). Destroy that, and
+ * call this again.
+ */
 int e1000e_close(struct e1000e *nic);
 
 /* Fills rings and lets packets in and out. The link comes up when it does. */
@@ -272,8 +282,10 @@ int e1000e_start(struct e1000e *nic);
 
 /*
  * Lets no more packets in, waits until those on their way out are sent, and resets. All
- * buffers are back in the pool, but for those of packets that the program has. An error
- * tells that packets were lost; it is stopped in any case.
+ * buffers are back in the pool, but for those of packets that the program has. What has
+ * come and nobody has taken counts in rx_dropped, what did not get out in tx_dropped. An
+ * error tells that packets were lost; -ETIMEDOUT may also tell, why says so then, that the
+ * device has requests under way, to buffers that are in the pool. It is stopped in any case.
  */
 int e1000e_stop(struct e1000e *nic);
 
@@ -286,6 +298,7 @@ int e1000e_look(struct e1000e *nic, char *why, size_t size);
 /* Speed in Mb/s, 0 if the link is down. */
 unsigned int e1000e_link(const struct e1000e *nic);
 
+/* Of a device that is gone or closed: what was there the last time that it was read. */
 void e1000e_read_stats(struct e1000e *nic, struct e1000e_stats *stats);
 
 /* filter.c */
@@ -302,12 +315,18 @@ void e1000e_filter_write(const struct e1000e *nic);
 
 /* queue.c */
 
-/* What nic.c needs: memory; an empty ring with buffers for the device; all buffers back. */
+/*
+ * What nic.c needs: memory; an empty ring with buffers for the device; all buffers back, when
+ * the device does not reach memory any more, with the packets in them counted as dropped.
+ */
 int e1000e_queue_create(struct e1000e *nic, unsigned int id);
 void e1000e_queue_destroy(struct e1000e_queue *q);
 int e1000e_queue_fill(struct e1000e_queue *q);
 void e1000e_queue_empty(struct e1000e_queue *q);
-/* Puts buffers of packets that are sent back; how many descriptors are still under way. */
+/*
+ * Puts buffers of packets that are sent back, and counts those; how many descriptors are
+ * still under way.
+ */
 uint32_t e1000e_queue_reclaim(struct e1000e_queue *q);
 
 /*

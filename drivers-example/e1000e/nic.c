@@ -15,6 +15,7 @@
 #define RESET_TIMEOUT_MS 1000
 #define PHY_TIMEOUT_MS 100
 #define DRAIN_TIMEOUT_MS 1000
+#define PENDING_TIMEOUT_MS 700 /* as the library has it, without an IOMMU */
 /* Between two messages of a vector: latency of a packet at rest against their number. */
 #define THROTTLE_NS 20000
 
@@ -212,22 +213,25 @@ static uint64_t get_pair(const struct e1000e *nic, size_t low, size_t high)
  */
 static void gather(struct e1000e *nic)
 {
-	struct e1000e_stats *s = &nic->stats;
+	struct e1000e_stats s = nic->stats;
 
-	s->rx_packets += get(nic, E1000E_TPR);
-	s->rx_bytes += get_pair(nic, E1000E_TORL, E1000E_TORH);
-	s->tx_packets += get(nic, E1000E_TPT);
-	s->tx_bytes += get_pair(nic, E1000E_TOTL, E1000E_TOTH);
-	s->missed += get(nic, E1000E_MPC);
-	s->no_buffers += get(nic, E1000E_RNBC);
-	s->crc_errors += get(nic, E1000E_CRCERRS);
-	s->data_errors += get(nic, E1000E_RXERRC);
-	s->too_long += get(nic, E1000E_ROC);
+	s.rx_packets += get(nic, E1000E_TPR);
+	s.rx_bytes += get_pair(nic, E1000E_TORL, E1000E_TORH);
+	s.tx_packets += get(nic, E1000E_TPT);
+	s.tx_bytes += get_pair(nic, E1000E_TOTL, E1000E_TOTH);
+	s.missed += get(nic, E1000E_MPC);
+	s.no_buffers += get(nic, E1000E_RNBC);
+	s.crc_errors += get(nic, E1000E_CRCERRS);
+	s.data_errors += get(nic, E1000E_RXERRC);
+	s.too_long += get(nic, E1000E_ROC);
+	/* Asked last: it may go meanwhile, and then these are ones. */
+	if (!is_gone(nic))
+		nic->stats = s;
 }
 
 void e1000e_read_stats(struct e1000e *nic, struct e1000e_stats *stats)
 {
-	if (nic->regs && !is_gone(nic))
+	if (nic->regs)
 		gather(nic);
 	*stats = nic->stats;
 }
@@ -322,14 +326,19 @@ static int take(struct e1000e *nic, struct vdma_ioas *ioas, const char *bdf)
 }
 
 /* Bus mastering is off first, and the memory ours, however the controller has stopped. */
-static void give_back(struct e1000e *nic)
+static int give_back(struct e1000e *nic)
 {
-	vdma_device_close(nic->dev);
+	int err = vdma_device_close(nic->dev);
+
+	/* It is as it was, and so is what it may reach. */
+	if (err)
+		return err;
 	for (unsigned int i = 0; i < nic->opts.queues && i < E1000E_QUEUES; i++)
 		e1000e_queue_destroy(&nic->queues[i]);
 	nic->dev = NULL;
 	nic->regs = NULL;
 	nic->arena = NULL;
+	return 0;
 }
 
 int e1000e_open(struct e1000e *nic, struct vdma_arena *arena, struct vdma_ioas *ioas,
@@ -353,13 +362,13 @@ int e1000e_open(struct e1000e *nic, struct vdma_arena *arena, struct vdma_ioas *
 
 int e1000e_close(struct e1000e *nic)
 {
-	int err;
+	int err, err2;
 
 	if (!nic->arena)
 		return 0;
 	err = e1000e_stop(nic);
-	give_back(nic);
-	return err;
+	err2 = give_back(nic);
+	return err2 ? FAIL_VDMA(nic, err2) : err;
 }
 
 /* 7.4.2, 10.2.4.9: a vector for what comes in through each queue. */
@@ -512,31 +521,62 @@ static void outlast_throttling(const struct e1000e *nic)
 		sleep_ms(5);
 }
 
+/*
+ * Bus mastering off stops new requests only. Of those that were begun, writes are ahead of
+ * the answer to a read of config space, and while there are reads a bit there says so. If
+ * there is no answer, or ones, the device is gone, and they with it.
+ */
+static int silence(struct e1000e *nic)
+{
+	uint64_t start = e1000e_now_ms();
+	uint32_t status;
+	int err = vdma_device_set_bus_master(nic->dev, 0);
+
+	if (err)
+		return FAIL_VDMA(nic, err);
+	for (;;) {
+		if (vdma_device_config_read(nic->dev, E1000E_DEVSTA, 2, &status) ||
+		    status == UINT16_MAX || !(status & E1000E_DEVSTA_PENDING))
+			return 0;
+		if (e1000e_now_ms() - start > PENDING_TIMEOUT_MS)
+			return FAIL(nic, -ETIMEDOUT,
+				    "e1000e: %s did not end its requests within %d ms after bus "
+				    "mastering was switched off",
+				    nic->bdf, PENDING_TIMEOUT_MS);
+		sleep_ms(1);
+	}
+}
+
 int e1000e_stop(struct e1000e *nic)
 {
-	int err, err2;
+	char why[sizeof(nic->why)];
+	int err, err2 = 0, err3;
 
 	if (!nic->rctl)
 		return 0;
 	set(nic, E1000E_IMC, UINT32_MAX);
 	err = e1000e_look(nic, nic->why, sizeof(nic->why));
-	if (!err) {
-		set(nic, E1000E_RCTL, nic->rctl & ~E1000E_RCTL_EN);
+	set(nic, E1000E_RCTL, nic->rctl & ~E1000E_RCTL_EN);
+	if (!err)
 		err = drain(nic);
-	}
+	memcpy(why, nic->why, sizeof(why));
 	nic->rctl = 0;
-	/* One that has to go may be half gone: what it answers means nothing. */
-	if (err != -ENODEV) {
+	if (err == -ENODEV) {
+		/* It may be half gone: what it answers means nothing. */
+		set(nic, E1000E_TCTL, 0);
+	} else {
 		gather(nic);
 		set(nic, E1000E_CTRL_EXT, get(nic, E1000E_CTRL_EXT) & ~E1000E_CTRL_EXT_DRV_LOAD);
 		err2 = reset(nic);
-		err = err ? err : err2;
 	}
 	outlast_throttling(nic);
-	/* Whatever it does now, it does not reach memory. */
-	err2 = vdma_device_set_bus_master(nic->dev, 0);
-	if (err2 && !err)
-		err = FAIL_VDMA(nic, err2);
+	err3 = silence(nic);
+	/* The first failure is told of, unless the device may still reach memory, which is worse. */
+	if (err && err3 != -ETIMEDOUT)
+		memcpy(nic->why, why, sizeof(why));
+	else
+		err = err3 ? err3 : err2;
+	/* It does not reach memory now; if it may, no more can be done than to tell of it. */
 	for (unsigned int i = 0; i < nic->opts.queues; i++)
 		e1000e_queue_empty(&nic->queues[i]);
 	return err;

@@ -101,10 +101,10 @@ int space_destroy(struct space *s)
 void report_queue(const struct e1000e_queue *q)
 {
 	printf("%s queue %u: in %" PRIu64 " (%" PRIu64 " bytes), out %" PRIu64 " (%" PRIu64
-	       " bytes), dropped %" PRIu64 ", short of buffers %" PRIu64 ", slept %" PRIu64
-	       " times\n",
+	       " bytes), dropped %" PRIu64 ", unsent %" PRIu64 ", short of buffers %" PRIu64
+	       ", slept %" PRIu64 " times\n",
 	       q->nic->bdf, q->id, q->rx_packets, q->rx_bytes, q->tx_packets, q->tx_bytes,
-	       q->rx_dropped, q->no_buffer, q->sleeps);
+	       q->rx_dropped, q->tx_dropped, q->no_buffer, q->sleeps);
 }
 
 void report_device(struct e1000e *nic)

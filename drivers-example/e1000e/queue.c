@@ -115,23 +115,6 @@ int e1000e_queue_fill(struct e1000e_queue *q)
 		    vdma_ring_used(&q->rx), q->id, q->rx.room);
 }
 
-/* The device does not reach memory any more. */
-void e1000e_queue_empty(struct e1000e_queue *q)
-{
-	e1000e_put(q, &q->partial);
-	q->partial.count = 0;
-	while (vdma_ring_used(&q->rx)) {
-		vdma_pool_put(q->handle, q->rx_numbers[q->rx.head]);
-		vdma_ring_consume(&q->rx, 1);
-	}
-	while (vdma_ring_used(&q->tx)) {
-		if (q->tx_slots[q->tx.head].number != VDMA_POOL_NONE)
-			vdma_pool_put(q->handle, q->tx_slots[q->tx.head].number);
-		vdma_ring_consume(&q->tx, 1);
-	}
-	vdma_pool_flush(q->handle);
-}
-
 /* 7.1.4, 7.1.10: what the device tells of a packet in its last descriptor. */
 static uint32_t rx_flags(uint32_t status)
 {
@@ -209,23 +192,59 @@ int e1000e_rx(struct e1000e_queue *q, struct e1000e_packet *packets, unsigned in
 	return (int)n;
 }
 
+/* Puts the buffers of the packet at the head of the ring out back. */
+static void tx_put(struct e1000e_queue *q)
+{
+	uint32_t last = q->tx_slots[q->tx.head].last;
+
+	for (uint32_t left = vdma_ring_between(&q->tx, q->tx.head, last) + 1; left; left--) {
+		if (q->tx_slots[q->tx.head].number != VDMA_POOL_NONE)
+			vdma_pool_put(q->handle, q->tx_slots[q->tx.head].number);
+		vdma_ring_consume(&q->tx, 1);
+	}
+}
+
 uint32_t e1000e_queue_reclaim(struct e1000e_queue *q)
 {
 	while (vdma_ring_used(&q->tx)) {
-		uint32_t last = q->tx_slots[q->tx.head].last;
-		const union e1000e_tx_desc *d = vdma_ring_at(&q->tx, last);
+		const struct e1000e_tx_slot *first = &q->tx_slots[q->tx.head];
+		const union e1000e_tx_desc *d = vdma_ring_at(&q->tx, first->last);
 
 		/* 7.2.4: only a packet's last descriptor has RS, so only there is DD. */
 		if (!(__atomic_load_n(&d->status, __ATOMIC_RELAXED) & E1000E_TXD_DD))
 			break;
-		for (uint32_t left = vdma_ring_between(&q->tx, q->tx.head, last) + 1; left;
-		     left--) {
-			if (q->tx_slots[q->tx.head].number != VDMA_POOL_NONE)
-				vdma_pool_put(q->handle, q->tx_slots[q->tx.head].number);
-			vdma_ring_consume(&q->tx, 1);
-		}
+		q->tx_packets++;
+		q->tx_bytes += first->len;
+		tx_put(q);
 	}
 	return vdma_ring_used(&q->tx);
+}
+
+void e1000e_queue_empty(struct e1000e_queue *q)
+{
+	uint32_t status;
+
+	/* Packets that have come count: the device has counted them, too. */
+	while (rx_ready(q, &status)) {
+		vdma_barrier_from_device();
+		if (rx_segment(q, status)) {
+			q->rx_dropped++;
+			e1000e_put(q, &q->partial);
+			q->partial.count = 0;
+		}
+	}
+	e1000e_put(q, &q->partial);
+	q->partial.count = 0;
+	while (vdma_ring_used(&q->rx)) {
+		vdma_pool_put(q->handle, q->rx_numbers[q->rx.head]);
+		vdma_ring_consume(&q->rx, 1);
+	}
+	e1000e_queue_reclaim(q);
+	while (vdma_ring_used(&q->tx)) {
+		q->tx_dropped++;
+		tx_put(q);
+	}
+	vdma_pool_flush(q->handle);
 }
 
 #define PUT_ANY (E1000E_PUT_IP | E1000E_PUT_UDP | E1000E_PUT_TCP)
@@ -320,8 +339,7 @@ int e1000e_tx(struct e1000e_queue *q, const struct e1000e_packet *packets, unsig
 			put_context(q, p);
 		put_pieces(q, p);
 		q->tx_slots[first].last = vdma_ring_add(&q->tx, first, need - 1);
-		q->tx_packets++;
-		q->tx_bytes += p->len;
+		q->tx_slots[first].len = p->len;
 	}
 	vdma_ring_publish(&q->tx);
 	return (int)sent;

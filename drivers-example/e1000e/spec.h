@@ -14,6 +14,9 @@ static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "descriptors are filled
 
 #define E1000E_PCI_VENDOR 0x8086
 #define E1000E_PCI_82574L 0x10d3
+/* Config space: device status of its PCI Express capability, which is at 0xe0 */
+#define E1000E_DEVSTA 0xea
+#define E1000E_DEVSTA_PENDING (1U << 5)
 #define E1000E_BAR 0
 #define E1000E_BAR_LEN (128 << 10)
 

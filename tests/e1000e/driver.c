@@ -171,26 +171,18 @@ static void build(uint8_t *frame)
 	put16(frame + 50, (sum & 0xffff) + (sum >> 16));
 }
 
-static void sums_of_tcp(void **state)
+/* That segment as a packet, of 5 buffers: headers are cut, too. */
+static struct e1000e_packet make_syn(struct e1000e_queue *q)
 {
-	/* Lengths of the segments: headers are cut, too. */
 	static const uint16_t lengths[] = { 17, 1, 30, 500, 466 };
-	struct e1000e_packet packets[8], syn = { .flags = E1000E_PUT_IP | E1000E_PUT_TCP,
-						 .l3 = 14,
-						 .l4 = 34,
-						 .count = 5,
-						 .len = FRAME_LEN };
+	struct e1000e_packet syn = { .flags = E1000E_PUT_IP | E1000E_PUT_TCP,
+				     .l3 = 14,
+				     .l4 = 34,
+				     .count = 5,
+				     .len = FRAME_LEN };
 	uint8_t frame[FRAME_LEN];
-	struct e1000e_queue *q;
-	bool answered = false;
 	uint32_t at = 0;
 
-	(void)state;
-	NIC_WORKS(open_with((struct e1000e_opts){ 0 }));
-	NIC_WORKS(e1000e_start(&nic));
-	assert_true(e1000e_link(&nic) == 0 || e1000e_link(&nic) == 1000);
-	q = &nic.queues[0];
-	fails(e1000e_tx(q, &(struct e1000e_packet){ 0 }, 1), -EINVAL, q->why, "0 segments");
 	build(frame);
 	for (unsigned int i = 0; i < 5; i++) {
 		struct e1000e_segment *s = &syn.segments[i];
@@ -203,8 +195,32 @@ static void sums_of_tcp(void **state)
 		at += s->len;
 	}
 	assert_int_equal(at, FRAME_LEN);
+	return syn;
+}
+
+/* Nothing comes until somebody is called. */
+static void await_link(struct e1000e_queue *q)
+{
+	struct e1000e_packet packet;
+
 	for (unsigned int i = 0; i < 50 && !e1000e_link(&nic); i++)
-		assert_int_equal(e1000e_wait(q, packets, 8, 100), 0);
+		assert_int_equal(e1000e_wait(q, &packet, 1, 100), 0);
+}
+
+static void sums_of_tcp(void **state)
+{
+	struct e1000e_packet packets[8], syn;
+	struct e1000e_queue *q;
+	bool answered = false;
+
+	(void)state;
+	NIC_WORKS(open_with((struct e1000e_opts){ 0 }));
+	NIC_WORKS(e1000e_start(&nic));
+	assert_true(e1000e_link(&nic) == 0 || e1000e_link(&nic) == 1000);
+	q = &nic.queues[0];
+	fails(e1000e_tx(q, &(struct e1000e_packet){ 0 }, 1), -EINVAL, q->why, "0 segments");
+	syn = make_syn(q);
+	await_link(q);
 	assert_int_equal(e1000e_tx(q, &syn, 1), 1);
 	for (unsigned int tries = 0; tries < 50 && !answered; tries++) {
 		int n = e1000e_wait(q, packets, 8, 100);
@@ -226,6 +242,64 @@ static void sums_of_tcp(void **state)
 	NIC_WORKS(e1000e_close(&nic));
 }
 
+/* One packet has come that nobody takes, and one cannot go out: a stop counts both. */
+static void what_a_stop_loses(void **state)
+{
+	struct e1000e_opts opts = { .mode = E1000E_POLL };
+	struct e1000e_packet syn;
+	struct e1000e_stats stats;
+	struct e1000e_queue *q;
+	bool came = false;
+
+	(void)state;
+	NIC_WORKS(open_with(opts));
+	NIC_WORKS(e1000e_start(&nic));
+	q = &nic.queues[0];
+	await_link(q);
+	syn = make_syn(q);
+	assert_int_equal(e1000e_tx(q, &syn, 1), 1);
+	for (uint64_t start = e1000e_now_ms(); !came && e1000e_now_ms() - start < 5000;) {
+		const union e1000e_rx_desc *d = vdma_ring_at(&q->rx, q->rx.head);
+
+		came = __atomic_load_n(&d->status, __ATOMIC_RELAXED) & E1000E_RXD_DD;
+	}
+	assert_true(came);
+	vdma_mmio_write32(nic.regs, E1000E_TCTL, 0);
+	syn = make_syn(q);
+	assert_int_equal(e1000e_tx(q, &syn, 1), 1);
+	fails(e1000e_stop(&nic), -ETIMEDOUT, nic.why, "did not send");
+	assert_int_equal(q->tx_packets, 1);
+	assert_int_equal(q->tx_bytes, FRAME_LEN);
+	assert_int_equal(q->tx_dropped, 1);
+	assert_int_equal(q->rx_packets, 0);
+	assert_true(q->rx_dropped > 0);
+	e1000e_read_stats(&nic, &stats);
+	assert_int_equal(stats.tx_packets, 1);
+	assert_int_equal(stats.rx_packets, q->rx_dropped);
+	NIC_WORKS(e1000e_close(&nic));
+}
+
+/* A device whose BAR is in use is not closed, and keeps what it has. */
+static void close_while_in_use(void **state)
+{
+	struct vdma_ioas_opts opts = { .size = sizeof(opts), .backend = VDMA_BACKEND_TYPE1 };
+	struct vdma_region *region;
+
+	(void)state;
+	/* iommufd maps no BARs. */
+	WORKS(vdma_ioas_destroy(ioas));
+	WORKS(vdma_ioas_create(arena, &opts, &ioas));
+	NIC_WORKS(open_with((struct e1000e_opts){ .mode = E1000E_POLL }));
+	NIC_WORKS(e1000e_start(&nic));
+	WORKS(vdma_region_import_bar(arena, nic.dev, E1000E_BAR, 0, 4096, NULL, &region));
+	fails(e1000e_close(&nic), -EBUSY, nic.why, "vdma_region_import_bar");
+	NIC_WORKS(e1000e_start(&nic));
+	NIC_WORKS(e1000e_look(&nic, nic.why, sizeof(nic.why)));
+	WORKS(vdma_region_destroy(region));
+	NIC_WORKS(e1000e_close(&nic));
+	assert_null(nic.dev);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -233,6 +307,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(reset_by_somebody, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(reset_of_the_slot, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(sums_of_tcp, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_a_stop_loses, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(close_while_in_use, set_up, tear_down),
 	};
 	unsigned int part[6];
 
