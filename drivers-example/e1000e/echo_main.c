@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * vdma-echo: answers ping and UDP echo from user space. Exit status: 0 if all went as it
- * should until SIGTERM or SIGINT came, 1 if not, 2 for wrong usage.
+ * should until SIGTERM or SIGINT came, 1 if not, 2 for wrong usage. If the controller was
+ * opened it tells what was counted, however it ends.
  */
 #define _GNU_SOURCE
 #include "echo.h"
@@ -50,6 +51,7 @@ struct program {
 	struct e1000e nic;
 	struct worker workers[E1000E_QUEUES];
 	_Atomic unsigned int ended;
+	bool told; /* to end, by a signal */
 };
 
 static void answer(struct worker *w, struct e1000e_packet *packets, unsigned int n)
@@ -144,7 +146,10 @@ static int serve_until_told(struct program *p, const sigset_t *signals)
 	}
 	speed = e1000e_link(&p->nic);
 	say_link(p);
-	while (sigtimedwait(signals, NULL, &tick) < 0 && !p->ended) {
+	while (!p->ended) {
+		p->told = sigtimedwait(signals, NULL, &tick) > 0;
+		if (p->told)
+			break;
 		if (e1000e_link(&p->nic) == speed)
 			continue;
 		speed = e1000e_link(&p->nic);
@@ -179,7 +184,7 @@ static int run(struct program *p, const char *bdf)
 		if (e1000e_stop(&p->nic) && !err)
 			err = complain("stopping the controller", p->nic.why);
 		/* Somebody has reset it: anew. */
-	} while (err == -ECONNRESET);
+	} while (err == -ECONNRESET && !p->told);
 	return err;
 }
 
@@ -188,7 +193,7 @@ static void report(struct program *p)
 	for (unsigned int i = 0; i < p->nic.opts.queues; i++) {
 		const struct worker *w = &p->workers[i];
 
-		report_queue(w->q);
+		report_queue(&p->nic.queues[i]);
 		printf("ARP %" PRIu64 ", ICMP %" PRIu64 ", UDP %" PRIu64 ", others %" PRIu64
 		       ", answers that were dropped %" PRIu64 "\n",
 		       w->answers[ECHO_ARP], w->answers[ECHO_ICMP], w->answers[ECHO_UDP],
@@ -285,7 +290,7 @@ int main(int argc, char **argv)
 		goto wrong;
 	}
 	err = run(&p, argv[optind]);
-	if (!err)
+	if (p.nic.dev)
 		report(&p);
 	/* In the reverse order of run(); what was never made is NULL. */
 	if (e1000e_close(&p.nic))

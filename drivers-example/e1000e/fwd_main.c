@@ -2,7 +2,8 @@
 /*
  * vdma-fwd: a wire from one port to another through user space, without a copy: what the
  * one device has written into a buffer the other reads there. Exit status: 0 if all went
- * as it should until SIGTERM or SIGINT came, 1 if not, 2 for wrong usage.
+ * as it should until SIGTERM or SIGINT came, 1 if not, 2 for wrong usage. Of ports that were
+ * opened it tells what they have counted, however it ends.
  */
 #define _GNU_SOURCE
 #include "program.h"
@@ -166,7 +167,7 @@ static int run(struct program *p, char **bdfs)
 			if (e1000e_stop(&p->ports[i]) && !err)
 				err = complain("stopping a port", p->ports[i].why);
 		/* Somebody has reset one: anew. */
-	} while (err == -ECONNRESET);
+	} while (err == -ECONNRESET && !told);
 	return err;
 }
 
@@ -191,7 +192,9 @@ int main(int argc, char **argv)
 	if (argc - optind != PORTS)
 		goto wrong;
 	err = run(&p, argv + optind);
-	for (unsigned int i = 0; i < PORTS && !err; i++) {
+	for (unsigned int i = 0; i < PORTS; i++) {
+		if (!p.ports[i].dev)
+			continue;
 		report_queue(&p.ports[i].queues[0]);
 		printf("dropped before it %" PRIu64 "\n", p.dropped[i]);
 		report_device(&p.ports[i]);

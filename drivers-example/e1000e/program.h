@@ -64,7 +64,7 @@ bool complain_about(const char *text);
 int space_create(struct space *s);
 int space_destroy(struct space *s);
 
-/* What queue and device have counted. */
+/* What queue and device have counted; the device may be gone. */
 void report_queue(const struct e1000e_queue *q);
 void report_device(struct e1000e *nic);
 
